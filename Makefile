@@ -1,0 +1,67 @@
+# Everything a user or CI runs. `make` alone lists it.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help setup up test lint format docs bench stop clean lock
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY) ## Make the virtual environment with everything pinned
+
+# The .pth line lets every program of this environment (dbt, notebooks, psql via Python) find the
+# project's own PostgreSQL without exports: see ingestion/settings.py, adopt_embedded_server.
+$(READY): requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("Clickmart needs Python 3.10 or newer; this is " + sys.version.split()[0] + ". Name another with: make PYTHON=python3.12 ...") if sys.version_info < (3, 10) else 0'
+	@echo "Setting up $(VENV) (once) ..."
+	@if command -v uv >/dev/null 2>&1; then \
+		uv venv --quiet --allow-existing --python "$(PYTHON)" $(VENV) && \
+		uv pip install --quiet --python $(BIN)/python -r requirements.txt && \
+		uv pip install --quiet --python $(BIN)/python --no-deps -e . ; \
+	else \
+		$(PYTHON) -m venv $(VENV) && \
+		$(BIN)/python -m pip install --quiet -r requirements.txt && \
+		$(BIN)/python -m pip install --quiet --no-deps -e . ; \
+	fi
+	@echo 'import ingestion.settings; ingestion.settings.adopt_embedded_server()' \
+		> "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/clickmart.pth"
+	@touch $@
+
+up: $(READY) ## The main job: database, events, warehouse, docs (ARGS="--sessions 50000" and the like)
+	@$(BIN)/clickmart up $(ARGS)
+
+test: $(READY) ## All tests, on a small warehouse of their own (ARGS="-k sessions" and the like)
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(READY) ## ruff, mypy, sqlfluff and yamllint
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/sqlfluff lint --processes 0 warehouse/models tests/dbt analyses
+	$(BIN)/yamllint --strict .
+
+format: $(READY) ## Let ruff and sqlfluff mend what they can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+	$(BIN)/sqlfluff fix --processes 0 warehouse/models tests/dbt analyses
+
+docs: $(READY) ## The dbt documentation with lineage, as one HTML file
+	@$(BIN)/clickmart docs
+
+bench: $(READY) ## Measure the figures of the README on this machine
+	@$(BIN)/python benchmarks/run.py $(ARGS)
+
+stop: $(READY) ## Stop the embedded PostgreSQL
+	@$(BIN)/clickmart db stop
+
+clean: ## Remove the environment and all local state: the database and the lake with it
+	@if [ -x $(BIN)/clickmart ]; then $(BIN)/clickmart db stop || true; fi
+	rm -rf $(VENV) .clickmart target logs
+
+lock: ## Compile requirements.txt from the ranges in pyproject.toml (needs uv)
+	uv pip compile --quiet --universal --python-version 3.10 --no-emit-index-url --no-emit-find-links \
+		--extra dev pyproject.toml -o requirements.txt --custom-compile-command "make lock"

@@ -1,0 +1,1 @@
+"""Clickmart's Python: generate events, ingest them, run the warehouse."""

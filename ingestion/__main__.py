@@ -1,0 +1,5 @@
+"""`python -m ingestion` is the same as `clickmart`."""
+
+from ingestion.cli import main
+
+main()

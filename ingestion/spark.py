@@ -1,0 +1,131 @@
+"""The one session factory: Apache Spark or Sail, behind the same DataFrame API."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ingestion.errors import EngineError
+from ingestion.settings import Settings
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+OLDEST_JAVA = 17
+
+
+def java_version() -> tuple[str, int] | None:
+    """Return the path and major version of the Java that Spark would use, or None."""
+    home = os.environ.get("JAVA_HOME")
+    path = str(Path(home) / "bin" / "java") if home else shutil.which("java")
+    if not path:
+        return None
+    try:
+        said = subprocess.run([path, "-version"], capture_output=True, text=True, timeout=30)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    found = re.search(r'version "(?:1\.)?(\d+)', said.stderr + said.stdout)
+    return (path, int(found.group(1))) if found else None
+
+
+def engine_name(settings: Settings) -> str:
+    """Return the engine in use: the one asked for, or Spark where Java 17+ is found, else Sail."""
+    if settings.engine:
+        return settings.engine
+    java = java_version()
+    return "local" if java and java[1] >= OLDEST_JAVA else "sail"
+
+
+@contextmanager
+def session(settings: Settings, *, partitions: int | None = None) -> Iterator[SparkSession]:
+    """Start the engine, hand out its session, stop it at the end.
+
+    Raises EngineError in one line when the engine cannot be started.
+    """
+    engine = engine_name(settings)
+    cores = partitions or os.cpu_count() or 2
+    # Executors on this machine must run this interpreter, whatever `python3` is on PATH.
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    os.environ.setdefault("PYSPARK_DRIVER_PYTHON", sys.executable)
+    if engine == "sail":
+        with _sail(settings) as spark:
+            yield spark
+    else:
+        spark = _spark(settings, engine, cores)
+        try:
+            yield spark
+        finally:
+            spark.stop()
+
+
+@contextmanager
+def _sail(settings: Settings) -> Iterator[SparkSession]:
+    os.environ.setdefault("RUST_LOG", "error")
+    from pysail.spark import SparkConnectServer
+    from pyspark.sql import SparkSession
+
+    server = SparkConnectServer(port=0)
+    server.start(background=True)
+    _, port = server.listening_address
+    spark = SparkSession.builder.remote(f"sc://127.0.0.1:{port}").create()
+    _configure(spark)
+    try:
+        yield spark
+    finally:
+        with suppress(Exception):  # the server may be gone first; nothing of ours is lost
+            spark.stop()
+        server.stop()
+
+
+def _spark(settings: Settings, engine: str, cores: int) -> SparkSession:
+    if not engine.startswith("sc://"):
+        java = java_version()
+        if java is None or java[1] < OLDEST_JAVA:
+            found = f"Java {java[1]} at {java[0]}" if java else "no Java"
+            raise EngineError(
+                f"Apache Spark needs Java {OLDEST_JAVA} or newer and there is {found}. "
+                "Install one, or unset CLICKMART_SPARK to use the engine that needs none."
+            )
+    from pyspark.sql import SparkSession
+
+    logging.getLogger("py4j").setLevel(logging.ERROR)
+    builder = SparkSession.builder.appName("clickmart")
+    try:
+        if engine.startswith("sc://"):
+            spark = builder.remote(engine).getOrCreate()
+        else:
+            master = f"local[{cores}]" if engine == "local" else engine
+            settings.home.mkdir(parents=True, exist_ok=True)
+            spark = (
+                builder.master(master)
+                .config("spark.ui.enabled", "false")
+                .config("spark.ui.showConsoleProgress", "false")
+                .config("spark.driver.bindAddress", "127.0.0.1")
+                .config("spark.driver.host", "127.0.0.1")
+                .config("spark.driver.memory", "2g")
+                .config("spark.sql.shuffle.partitions", str(2 * cores))
+                .config("spark.sql.warehouse.dir", str(settings.home / "spark-warehouse"))
+                .config("spark.log.level", "ERROR")
+                .getOrCreate()
+            )
+    except Exception as error:
+        raise EngineError(f"The engine {engine!r} did not start: {_first_line(error)}") from error
+    _configure(spark)
+    return spark
+
+
+def _configure(spark: SparkSession) -> None:
+    spark.conf.set("spark.sql.session.timeZone", "UTC")
+    spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", "100000")
+
+
+def _first_line(error: Exception) -> str:
+    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)

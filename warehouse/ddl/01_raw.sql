@@ -1,0 +1,153 @@
+-- What ingestion writes and dbt reads. Idempotent: run at every start.
+create schema if not exists raw;
+create schema if not exists ops;
+create schema if not exists stage;
+
+create table if not exists ops.loads (
+    load_id bigint primary key,
+    source text not null,
+    started_at timestamptz not null,
+    committed_at timestamptz not null default clock_timestamp(),
+    read_count bigint not null,
+    loaded_count bigint not null,
+    duplicate_count bigint not null,
+    quarantined_count bigint not null,
+    reasons jsonb not null default '{}',
+    seconds numeric(12, 3) not null,
+    -- The lake and the pre-aggregates follow the commit; null until they have.
+    lake_version bigint,
+    aggregated_at timestamptz,
+    constraint loads_account_for_every_row
+    check (read_count = loaded_count + duplicate_count + quarantined_count),
+    constraint loads_counts_not_negative
+    check (least(read_count, loaded_count, duplicate_count, quarantined_count) >= 0)
+);
+
+create table if not exists ops.files (
+    load_id bigint not null references ops.loads,
+    file_id bigint not null,
+    source text not null,
+    path text not null,
+    sha256 text not null,
+    byte_count bigint not null,
+    read_count bigint not null,
+    primary key (load_id, file_id)
+);
+create index if not exists files_sha256 on ops.files (sha256, source);
+
+create table if not exists ops.duplicates (
+    load_id bigint not null references ops.loads,
+    file_id bigint not null,
+    source_row bigint not null,
+    event_id text not null,
+    primary key (load_id, file_id, source_row)
+);
+
+create table if not exists raw.events (
+    event_id text primary key,
+    event_type text not null,
+    event_name text,
+    event_ts timestamptz not null,
+    received_at timestamptz,
+    visitor_id text not null,
+    user_id text,
+    source_session_id text,
+    order_id text,
+    page_url text,
+    page_type text,
+    referrer text,
+    utm_source text,
+    utm_medium text,
+    utm_campaign text,
+    utm_term text,
+    utm_content text,
+    click_id text,
+    device_type text,
+    browser text,
+    os text,
+    country text,
+    language text,
+    search_term text,
+    experiment_id text,
+    variant_id text,
+    order_total numeric(18, 4),
+    tax numeric(18, 4),
+    shipping numeric(18, 4),
+    discount numeric(18, 4),
+    coupon text,
+    currency text,
+    is_bot boolean,
+    properties jsonb,
+    source text not null,
+    file_id bigint not null,
+    source_row bigint not null,
+    load_id bigint not null
+);
+create index if not exists events_load_id on raw.events using brin (load_id);
+
+create table if not exists raw.event_items (
+    event_id text not null,
+    line_id text not null,
+    product_id text not null,
+    product_name text,
+    category text,
+    brand text,
+    variant text,
+    quantity integer,
+    unit_price numeric(18, 4),
+    discount numeric(18, 4),
+    load_id bigint not null,
+    primary key (event_id, line_id)
+);
+create index if not exists event_items_load_id on raw.event_items using brin (load_id);
+
+create table if not exists raw.quarantined_events (
+    load_id bigint not null,
+    source text not null,
+    file_id bigint not null,
+    source_row bigint not null,
+    reasons text [] not null,
+    record text,
+    primary key (load_id, file_id, source_row)
+);
+
+-- Spark's pre-aggregates: an independent computation of what dbt derives from the events.
+create table if not exists raw.agg_sessions (
+    session_id uuid primary key,
+    visitor_id text not null,
+    user_key uuid not null,
+    started_at timestamptz not null,
+    ended_at timestamptz not null,
+    event_count bigint not null,
+    product_view_count bigint not null,
+    add_to_cart_count bigint not null,
+    order_count bigint not null,
+    is_bot boolean not null
+);
+
+create table if not exists raw.agg_users (
+    user_key uuid primary key,
+    first_seen_at timestamptz not null,
+    last_seen_at timestamptz not null,
+    event_count bigint not null,
+    order_count bigint not null,
+    revenue_amount numeric(20, 4) not null
+);
+
+create table if not exists raw.agg_products (
+    metric_date date not null,
+    product_id text not null,
+    view_count bigint not null,
+    add_to_cart_count bigint not null,
+    purchased_quantity bigint not null,
+    primary key (metric_date, product_id)
+);
+
+create table if not exists raw.agg_daily_metrics (
+    metric_date date primary key,
+    event_count bigint not null,
+    visitor_count bigint not null,
+    session_count bigint not null,
+    order_count bigint not null,
+    revenue_amount numeric(20, 4) not null
+);
