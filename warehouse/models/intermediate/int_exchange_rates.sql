@@ -1,0 +1,59 @@
+with rates as (
+    select
+        currency,
+        valid_from,
+        rate
+    from {{ ref("exchange_rates") }}
+),
+
+-- The reporting currency's rate changes on days of its own: every currency gets a row on each.
+changes as (
+    select
+        currencies.currency,
+        days.valid_from
+    from (select distinct currency from rates) as currencies
+    cross join (select distinct valid_from from rates) as days
+),
+
+rates_filled as (
+    select
+        changes.currency,
+        changes.valid_from,
+        rates.rate,
+        row_number() over (
+            partition by changes.currency, changes.valid_from order by rates.valid_from desc
+        ) as recency_number
+    from changes
+    inner join rates
+        on changes.currency = rates.currency and changes.valid_from >= rates.valid_from
+),
+
+rates_paired as (
+    select
+        own.currency,
+        own.valid_from,
+        lead(own.valid_from, 1, date '9999-12-31') over (
+            partition by own.currency order by own.valid_from
+        ) as valid_until,
+        own.rate,
+        reporting.rate as reporting_rate
+    from rates_filled as own
+    inner join rates_filled as reporting
+        on own.valid_from = reporting.valid_from
+    where
+        own.recency_number = 1
+        and reporting.recency_number = 1
+        and reporting.currency = '{{ var("reporting_currency") }}'
+),
+
+final as (
+    select
+        currency,
+        valid_from,
+        valid_until,
+        rate,
+        reporting_rate
+    from rates_paired
+)
+
+select * from final
