@@ -6,13 +6,23 @@ with rates as (
     from {{ ref("exchange_rates") }}
 ),
 
--- The reporting currency's rate changes on days of its own: every currency gets a row on each.
+currencies as (
+    select distinct currency
+    from rates
+),
+
+change_dates as (
+    select distinct valid_from
+    from rates
+),
+
+-- The reporting currency's rate changes on dates of its own: every currency gets a row on each.
 changes as (
     select
         currencies.currency,
-        days.valid_from
-    from (select distinct currency from rates) as currencies
-    cross join (select distinct valid_from from rates) as days
+        change_dates.valid_from
+    from currencies
+    cross join change_dates
 ),
 
 rates_filled as (

@@ -4,13 +4,19 @@ with events as (
         event_at,
         event_date,
         visitor_id,
-        user_id,
-        user_key,
         session_id,
         visitor_session_number,
-        session_event_number,
         is_declared_bot
     from {{ ref("int_events_sessionized") }}
+),
+
+identified_events as (
+    select
+        session_id,
+        session_event_number,
+        user_key
+    from {{ ref("int_events_sessionized") }}
+    where user_id is not null
 ),
 
 visitors as (
@@ -29,12 +35,12 @@ sessions as (
         max(event_at) as ended_at,
         min(event_date) as session_date,
         count(*) as event_count,
-        {%- for event_type in [
-            "page_view", "product_view", "search", "add_to_cart", "remove_from_cart",
-            "checkout_start"
-        ] %}
-        count(*) filter (where event_type = '{{ event_type }}') as {{ event_type }}_count,
-        {%- endfor %}
+        count(*) filter (where event_type = 'page_view') as page_view_count,
+        count(*) filter (where event_type = 'product_view') as product_view_count,
+        count(*) filter (where event_type = 'search') as search_count,
+        count(*) filter (where event_type = 'add_to_cart') as add_to_cart_count,
+        count(*) filter (where event_type = 'remove_from_cart') as remove_from_cart_count,
+        count(*) filter (where event_type = 'checkout_start') as checkout_start_count,
         bool_or(is_declared_bot) as is_declared_bot
     from events
     group by session_id, visitor_id
@@ -47,8 +53,7 @@ users_ranked as (
         row_number() over (
             partition by session_id order by session_event_number desc
         ) as recency_number
-    from events
-    where user_id is not null
+    from identified_events
 ),
 
 final as (

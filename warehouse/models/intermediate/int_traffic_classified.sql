@@ -34,7 +34,7 @@ sources_matched as (
         known_sources.category,
         row_number() over (
             partition by source_names.source_name
-            order by known_sources.source_length desc, known_sources.source
+            order by known_sources.source_length desc, known_sources.source asc
         ) as match_number
     from source_names
     inner join known_sources

@@ -1,16 +1,16 @@
-with events as (
+with visitors as (
+    select distinct visitor_id
+    from {{ ref("stg_raw__events") }}
+),
+
+identified_events as (
     select
         event_id,
         event_at,
         visitor_id,
         user_id
     from {{ ref("stg_raw__events") }}
-),
-
-visitors as (
-    select visitor_id
-    from events
-    group by visitor_id
+    where user_id is not null
 ),
 
 user_ids_ranked as (
@@ -20,8 +20,7 @@ user_ids_ranked as (
         row_number() over (
             partition by visitor_id order by event_at desc, {{ bytewise("event_id") }} desc
         ) as recency_number
-    from events
-    where user_id is not null
+    from identified_events
 ),
 
 final as (
