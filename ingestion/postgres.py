@@ -46,7 +46,7 @@ class ServerStatus:
 # -- connections ---------------------------------------------------------------------------------
 
 
-def connection_parameters(settings: Settings) -> dict[str, str]:
+def connection_parameters(settings: Settings) -> dict[str, Any]:
     """Return psycopg2's keyword arguments for the server in use.
 
     Raises DatabaseError when the embedded server was never started.
@@ -125,6 +125,12 @@ def url(settings: Settings, *, for_bi: bool = False) -> str:
     login = f"{user}:{password}" if password else user
     host, port = parameters.get("host", "127.0.0.1"), parameters.get("port", "5432")
     return f"postgresql://{login}@{host}:{port}/{parameters.get('dbname', DATABASE)}"
+
+
+def psql() -> Path:
+    """Return the psql to use: the machine's own, which has line editing, else the wheel's."""
+    found = shutil.which("psql")
+    return Path(found) if found else program("psql")
 
 
 def _first_line(error: Exception) -> str:

@@ -56,7 +56,7 @@ def session(settings: Settings, *, partitions: int | None = None) -> Iterator[Sp
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     os.environ.setdefault("PYSPARK_DRIVER_PYTHON", sys.executable)
     if engine == "sail":
-        with _sail(settings) as spark:
+        with _sail() as spark:
             yield spark
     else:
         spark = _spark(settings, engine, cores)
@@ -67,7 +67,7 @@ def session(settings: Settings, *, partitions: int | None = None) -> Iterator[Sp
 
 
 @contextmanager
-def _sail(settings: Settings) -> Iterator[SparkSession]:
+def _sail() -> Iterator[SparkSession]:
     os.environ.setdefault("RUST_LOG", "error")
     from pysail.spark import SparkConnectServer
     from pyspark.sql import SparkSession
@@ -111,7 +111,7 @@ def _spark(settings: Settings, engine: str, cores: int) -> SparkSession:
                 .config("spark.driver.bindAddress", "127.0.0.1")
                 .config("spark.driver.host", "127.0.0.1")
                 .config("spark.driver.memory", "2g")
-                .config("spark.sql.shuffle.partitions", str(2 * cores))
+                .config("spark.sql.shuffle.partitions", str(cores))
                 .config("spark.sql.warehouse.dir", str(settings.home / "spark-warehouse"))
                 .config("spark.log.level", "ERROR")
                 .getOrCreate()
@@ -129,3 +129,10 @@ def _configure(spark: SparkSession) -> None:
 
 def _first_line(error: Exception) -> str:
     return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
+def parallelism(spark: SparkSession, settings: Settings) -> int:
+    """Return how many tasks run at once: the machine's cores, or what a cluster says it has."""
+    if engine_name(settings) in ("local", "sail"):
+        return os.cpu_count() or 2
+    return int(spark.conf.get("spark.default.parallelism", None) or 2 * (os.cpu_count() or 2))

@@ -27,7 +27,9 @@ EVENT_TYPES = (
 CUSTOM_EVENT_TYPE = "custom"
 """What an adapter cannot map: kept, under its own name in `event_name`."""
 
-ColumnType = Literal["string", "timestamp", "decimal(18,4)", "int", "bigint", "boolean", "json"]
+ColumnType = Literal[
+    "string", "timestamp", "decimal(18,4)", "int", "bigint", "boolean", "json", "date"
+]
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ class Column:
             "bigint": "bigint",
             "boolean": "boolean",
             "json": "jsonb",
+            "date": "date",
         }[self.type]
 
 
@@ -118,6 +121,7 @@ ITEM_COLUMNS = (
 )
 """One product of an event. In PostgreSQL: `raw.event_items`, keyed by (event_id, line_id)."""
 
+ITEMS = "items"
 ITEMS_SPARK_TYPE = (
     "array<struct<" + ",".join(f"{c.name}:{c.spark_type}" for c in ITEM_COLUMNS) + ">>"
 )

@@ -1,0 +1,188 @@
+"""Compose one batch load: read, adapt, validate, lake, load, aggregate.
+
+The commit of PostgreSQL's transaction is the point at which a load exists. What follows it (the
+lake's commit, the pre-aggregates) is repeated by `catch_up` if the process died in between, and
+what came before it is cleared away, so that any command may be killed and given again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timezone
+from functools import reduce
+from typing import TYPE_CHECKING, Any
+
+from ingestion import aggregate, lake, load
+from ingestion.adapters import adapter_for
+from ingestion.errors import InputError
+from ingestion.files import InputFile, expand, inspect
+from ingestion.postgres import apply_ddl, connect
+from ingestion.reader import read
+from ingestion.settings import Settings
+from ingestion.spark import parallelism, session
+from ingestion.validate import validate
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class LoadResult:
+    """What became of the rows of one `ingest`. `load_id` is None when there was nothing to load."""
+
+    load_id: int | None
+    read: int = 0
+    loaded: int = 0
+    duplicate: int = 0
+    quarantined: int = 0
+    reasons: dict[str, int] = field(default_factory=dict)
+    skipped_files: dict[str, int] = field(default_factory=dict)
+    """Files whose content an earlier load has taken, with that load's number."""
+    seconds: float = 0.0
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the result for `--json`."""
+        return asdict(self)
+
+
+def ingest(
+    settings: Settings,
+    paths: Sequence[str],
+    source: str,
+    *,
+    force: bool = False,
+    report: Report,
+    spark: SparkSession | None = None,
+) -> LoadResult:
+    """Load files, folders or globs of one source, as one load: all of it or nothing.
+
+    Files that an earlier load has taken are skipped; with `force` they are read again and each of
+    their rows is a duplicate. Raises ClickmartError for what the user can mend.
+    """
+    began = time.monotonic()
+    adapter = adapter_for(source)
+    found = expand(paths)
+    apply_ddl(settings)
+    report(f"Reading {len(found):,} file{'s' if len(found) != 1 else ''}")
+    files = inspect(found)
+    for file in files:
+        if file.format != "jsonl":
+            adapter.check_columns(str(file.path), file.columns)
+    with load.exclusive(settings, lambda: report("Another load is running: waiting for it")):
+        with connect(settings) as connection, connection.cursor() as cursor:
+            known = {} if force else load.loaded_files(cursor, source, files)
+        fresh = [file for file in files if file.sha256 not in known]
+        skipped = {str(file.path): known[file.sha256] for file in files if file.sha256 in known}
+        if not fresh and not _is_behind(settings):
+            return LoadResult(None, skipped_files=skipped, seconds=_since(began))
+        with _session(settings, spark) as engine:
+            catch_up(engine, settings, report)
+            if not fresh:
+                return LoadResult(None, skipped_files=skipped, seconds=_since(began))
+            result = _load(engine, settings, fresh, source, began, report)
+    return LoadResult(**{**result.as_dict(), "skipped_files": skipped, "seconds": _since(began)})
+
+
+def catch_up(spark: SparkSession, settings: Settings, report: Report) -> None:
+    """Finish what a killed load had left to do, and clear away what it left behind.
+
+    Call it only while holding the loaders' lock.
+    """
+    with connect(settings) as connection, connection.cursor() as cursor:
+        load.drop_stages(cursor)
+        last = load.last_load_id(cursor)
+        cursor.execute("select load_id from ops.loads where lake_version is null order by load_id")
+        pending = [load_id for (load_id,) in cursor.fetchall()]
+    lake.remove_uncommitted(settings.lake, last)
+    for load_id in pending:
+        _commit_to_lake(settings, load_id)
+    if _is_behind(settings):
+        report("Aggregating what an earlier load left")
+        aggregate.refresh(spark, settings)
+
+
+def _load(
+    spark: SparkSession,
+    settings: Settings,
+    files: list[InputFile],
+    source: str,
+    began: float,
+    report: Report,
+) -> LoadResult:
+    started_at = datetime.now(timezone.utc)
+    with connect(settings) as connection, connection.cursor() as cursor:
+        load_id = load.last_load_id(cursor) + 1
+    report("Validating, and writing the lake")
+    partitions = parallelism(spark, settings)
+    written = lake.write(_validated(spark, files, source, partitions), settings.lake, load_id)
+    if written.event_count + written.quarantined_count == 0:
+        raise InputError(f"No rows in {', '.join(str(file.path) for file in files[:3])}.")
+    report(f"Loading {written.event_count:,} events into PostgreSQL")
+    stage = load.copy_to_stage(spark, settings, written.files, partitions=partitions)
+    with connect(settings) as connection, connection.cursor() as cursor:
+        counts = load.move(
+            cursor,
+            load_id=load_id,
+            source=source,
+            started_at=started_at,
+            seconds=lambda: _since(began),
+            files=files,
+            written=written,
+            stage=stage,
+        )
+    _commit_to_lake(settings, load_id)
+    with connect(settings, autocommit=True) as connection, connection.cursor() as cursor:
+        cursor.execute("analyze raw.events, raw.event_items")
+    report("Aggregating in Spark")
+    aggregate.refresh(spark, settings)
+    return LoadResult(load_id, **asdict(counts), reasons=written.reasons)
+
+
+def _validated(
+    spark: SparkSession, files: list[InputFile], source: str, partitions: int
+) -> DataFrame:
+    adapter = adapter_for(source)
+    frames = [
+        validate(adapter.adapt(rows), source)
+        for rows in read(spark, files, adapter.columns, partitions=partitions)
+    ]
+    return reduce(lambda one, other: one.unionByName(other), frames)
+
+
+def _commit_to_lake(settings: Settings, load_id: int) -> None:
+    """Name the load's files in the Delta log; a load of duplicates alone adds no events."""
+    with connect(settings) as connection, connection.cursor() as cursor:
+        cursor.execute("select loaded_count from ops.loads where load_id = %s", (load_id,))
+        has_events = cursor.fetchone()[0] > 0
+    files = lake.written_files(settings.lake, load_id)
+    kept = [file for file in files if has_events or file.table != "events"]
+    version = lake.commit(settings.lake, load_id, kept)
+    lake.remove(settings.lake, [file for file in files if file not in kept])
+    with connect(settings) as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "update ops.loads set lake_version = %s where load_id = %s", (version, load_id)
+        )
+
+
+def _is_behind(settings: Settings) -> bool:
+    with connect(settings) as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "select exists (select from ops.loads "
+            "where lake_version is null or aggregated_at is null)"
+        )
+        return bool(cursor.fetchone()[0])
+
+
+def _session(
+    settings: Settings, spark: SparkSession | None
+) -> AbstractContextManager[SparkSession]:
+    return nullcontext(spark) if spark is not None else session(settings)
+
+
+def _since(began: float) -> float:
+    return round(time.monotonic() - began, 3)

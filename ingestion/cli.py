@@ -1,0 +1,397 @@
+"""Arguments and wiring, no logic: each command calls one function and shows what it returns."""
+
+from __future__ import annotations
+
+import json
+import logging
+import subprocess
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from ingestion import ledger, postgres, warehouse
+from ingestion.errors import ClickmartError, UsageError
+from ingestion.settings import Settings
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    help="An open e-commerce clickstream warehouse: raw events in, a tested star schema out.",
+    epilog="Start with: [bold]clickmart up[/bold]. What is wrong? [bold]clickmart doctor[/bold]",
+)
+db_app = typer.Typer(no_args_is_help=True, help="The database: embedded, or the given one.")
+quarantine_app = typer.Typer(no_args_is_help=True, help="Rows that were set aside, and why.")
+app.add_typer(db_app, name="db")
+app.add_typer(quarantine_app, name="quarantine")
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+Force = Annotated[
+    bool, typer.Option("--force", help="Read files again that an earlier load has taken.")
+]
+People = Annotated[int, typer.Option("--users", help="Known users (others stay anonymous).")]
+Sessions = Annotated[int, typer.Option(help="Sessions of people; bots come on top.")]
+Days = Annotated[int, typer.Option(help="Length of the period.")]
+Products = Annotated[int, typer.Option(help="Products in the catalogue, in 8 categories.")]
+Seed = Annotated[int, typer.Option(help="Equal seeds give equal bytes.")]
+
+
+# -- the main job --------------------------------------------------------------------------------
+
+
+@app.command()
+def up(
+    users: People = 1_000,
+    sessions: Sessions = 10_000,
+    days: Days = 90,
+    products: Products = 500,
+    seed: Seed = 1,
+) -> None:
+    """From nothing to a browsable warehouse: database, events, dbt build and tests, docs."""
+    from ingestion import demo
+    from ingestion.generate import GenerateOptions
+
+    settings = Settings.load()
+    options = GenerateOptions(
+        people=users, sessions=sessions, days=days, products=products, seed=seed
+    )
+    with _steps() as steps:
+        result = demo.up(settings, options, steps)
+    _show_up(settings, result)
+
+
+@app.command()
+def generate(
+    out_dir: Annotated[Path, typer.Option("--out", help="A new or empty folder.")],
+    format_: Annotated[str, typer.Option("--format", help="csv, jsonl or parquet.")] = "parquet",
+    users: People = 1_000,
+    sessions: Sessions = 10_000,
+    days: Days = 90,
+    products: Products = 500,
+    seed: Seed = 1,
+    start: Annotated[str, typer.Option(help="First day, YYYY-MM-DD.")] = "2026-01-01",
+    partitions: Annotated[int | None, typer.Option(help="Tasks at once.")] = None,
+    duplicate_rate: Annotated[float | None, typer.Option(help="Share of events twice.")] = None,
+    late_rate: Annotated[float | None, typer.Option(help="Share of events late.")] = None,
+    malformed_rate: Annotated[float | None, typer.Option(help="Broken rows per event.")] = None,
+    bot_rate: Annotated[float | None, typer.Option(help="Share of visitors.")] = None,
+    clock_skew_rate: Annotated[float | None, typer.Option(help="Share of visitors.")] = None,
+    experiment: Annotated[bool, typer.Option(help="Plant an A/B test.")] = True,
+    outage: Annotated[bool, typer.Option(help="Plant hours without events.")] = True,
+    spike: Annotated[bool, typer.Option(help="Plant a day of thrice the sessions.")] = True,
+    as_json: JsonFlag = False,
+) -> None:
+    """Write raw event files, and a truth file that says what is in them."""
+    from ingestion.generate import GenerateOptions
+    from ingestion.generate import generate as run
+    from ingestion.spark import session
+
+    rates = {
+        "duplicate_rate": duplicate_rate,
+        "late_rate": late_rate,
+        "malformed_rate": malformed_rate,
+        "bot_rate": bot_rate,
+        "clock_skew_rate": clock_skew_rate,
+    }
+    options = GenerateOptions(
+        people=users,
+        products=products,
+        sessions=sessions,
+        days=days,
+        start_date=_date(start),
+        seed=seed,
+        format=format_,  # type: ignore[arg-type]  # checked by the options themselves
+        partitions=partitions,
+        experiment=experiment,
+        outage=outage,
+        spike=spike,
+        **{name: rate for name, rate in rates.items() if rate is not None},  # type: ignore[arg-type]
+    )
+    with _steps() as steps:
+        steps.start("Starting the engine")
+        with session(Settings.load()) as spark:
+            steps.start("Generating events")
+            summary = run(spark, options, out_dir, steps.progress)
+    if as_json:
+        _print_json(asdict(summary))
+        return
+    out.print(
+        f"{summary.rows:,} rows in {summary.files:,} files, "
+        f"{summary.bytes / 1e6:,.1f} MB: {out_dir / 'events'}"
+    )
+    out.print(f"What is in them: {out_dir / 'truth' / 'summary.json'}")
+    out.print(f"Load them: clickmart ingest {out_dir / 'events'} --source native")
+
+
+@app.command()
+def ingest(
+    paths: Annotated[list[str], typer.Argument(help="Files, folders or globs.")],
+    source: Annotated[str, typer.Option(help="The files' format: native, rees46.")],
+    force: Force = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Load event files: every row is loaded, counted as a duplicate, or quarantined."""
+    from ingestion import batch
+
+    with _steps() as steps:
+        result = batch.ingest(Settings.load(), paths, source, force=force, report=steps.start)
+    if as_json:
+        _print_json(result.as_dict())
+        return
+    for path, load_id in result.skipped_files.items():
+        out.print(f"Already loaded, by load {load_id}: {path} (--force reads it again)")
+    if result.load_id is None:
+        out.print("Nothing to load.")
+        return
+    for reason, count in result.reasons.items():
+        out.print(f"  quarantined, {reason}: {count:,}")
+    out.print(
+        f"Load {result.load_id}: read {result.read:,} = loaded {result.loaded:,} "
+        f"+ duplicate {result.duplicate:,} + quarantined {result.quarantined:,} "
+        f"in {result.seconds:.1f} s"
+    )
+
+
+# -- what is there -------------------------------------------------------------------------------
+
+
+@app.command()
+def loads(
+    limit: Annotated[int, typer.Option(help="How many, the latest first.")] = 20,
+    as_json: JsonFlag = False,
+) -> None:
+    """The ledger: what every load read, and what became of it."""
+    rows = ledger.loads(Settings.load(), limit)
+    _show(rows, as_json, empty="No loads yet. Load a file: clickmart ingest PATH --source NAME")
+
+
+@quarantine_app.command("show")
+def quarantine_show(
+    load: Annotated[int | None, typer.Option(help="Of this load alone.")] = None,
+    reason: Annotated[str | None, typer.Option(help="With this reason code alone.")] = None,
+    limit: Annotated[int, typer.Option(help="How many rows.")] = 20,
+    as_json: JsonFlag = False,
+) -> None:
+    """Quarantined rows, with file, row, reasons and what was read."""
+    rows = ledger.quarantined(Settings.load(), load, reason, limit)
+    _show(rows, as_json, empty="Nothing is quarantined.")
+
+
+@app.command()
+def doctor(as_json: JsonFlag = False) -> None:
+    """What this machine has and lacks, and the command that mends it."""
+    from ingestion import doctor as doctor_
+
+    findings = doctor_.examine(Settings.load())
+    if as_json:
+        _print_json([asdict(finding) for finding in findings])
+    else:
+        for finding in findings:
+            mark = "[green]ok [/green]" if finding.is_well else "[red]bad[/red]"
+            remedy = f"  -> {finding.remedy}" if finding.remedy else ""
+            out.print(f"{mark} {finding.name:<16} {finding.text}{remedy}", soft_wrap=True)
+    if not all(finding.is_well for finding in findings):
+        raise typer.Exit(1)
+
+
+# -- dbt -----------------------------------------------------------------------------------------
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def build(context: typer.Context) -> None:
+    """Run `dbt build` (seeds, models, tests); further words go to dbt."""
+    settings = Settings.load()
+    with postgres.connect(settings):
+        pass
+    raise typer.Exit(warehouse.dbt(settings, ["build", *context.args]))
+
+
+@app.command()
+def docs() -> None:
+    """Write the dbt documentation, with the lineage, as one HTML file."""
+    settings = Settings.load()
+    with _steps() as steps:
+        steps.start("Writing the documentation")
+        path = warehouse.docs(settings)
+    out.print(f"{path}", soft_wrap=True)
+
+
+# -- the database --------------------------------------------------------------------------------
+
+
+@db_app.command("start")
+def db_start() -> None:
+    """Start the embedded PostgreSQL and leave it running; make the schemas and roles."""
+    _show_status(postgres.start(Settings.load()))
+
+
+@db_app.command("stop")
+def db_stop() -> None:
+    """Stop the embedded PostgreSQL."""
+    out.print("Stopped." if postgres.stop(Settings.load()) else "It was not running.")
+
+
+@db_app.command("status")
+def db_status(as_json: JsonFlag = False) -> None:
+    """Where the database is, and whether it answers (exit code 1 if not)."""
+    status = postgres.status(Settings.load())
+    if as_json:
+        _print_json(asdict(status))
+    else:
+        _show_status(status)
+    if not status.is_running:
+        raise typer.Exit(1)
+
+
+@db_app.command("url")
+def db_url(
+    bi: Annotated[bool, typer.Option("--bi", help="The read-only login for BI tools.")] = False,
+) -> None:
+    """The database's address, with the password of the embedded server."""
+    out.print(postgres.url(Settings.load(), for_bi=bi), soft_wrap=True)
+
+
+@db_app.command("psql", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def db_psql(context: typer.Context) -> None:
+    """Open psql on the database; further words go to psql."""
+    with postgres.connect(Settings.load()):
+        pass
+    command = [str(postgres.psql()), *context.args]
+    raise typer.Exit(subprocess.run(command, check=False).returncode)
+
+
+# -- how things are shown ------------------------------------------------------------------------
+
+
+class _Steps:
+    """Shows the step at work: a bar on a terminal, a plain line elsewhere."""
+
+    def __init__(self, progress: Progress | None) -> None:
+        self._progress = progress
+        self._task: Any = None
+
+    def start(self, text: str) -> None:
+        """Begin the next step."""
+        if self._progress is None:
+            err.print(f"{text} ...")
+            return
+        if self._task is not None:
+            self._progress.update(self._task, total=1, completed=1)
+        self._task = self._progress.add_task(text, total=None)
+
+    def progress(self, done: int, total: int) -> None:
+        """Say how far the step has come."""
+        if self._progress is not None:
+            self._progress.update(self._task, completed=done, total=total)
+
+
+@contextmanager
+def _steps() -> Iterator[_Steps]:
+    if not err.is_terminal:
+        yield _Steps(None)
+        return
+    columns = (SpinnerColumn(finished_text="✓"), TextColumn("{task.description}"))
+    with Progress(*columns, BarColumn(), TimeElapsedColumn(), console=err) as progress:
+        yield _Steps(progress)
+        for task in progress.tasks:
+            progress.update(task.id, total=1, completed=1)
+
+
+def _show(rows: list[dict[str, Any]], as_json: bool, *, empty: str) -> None:
+    if as_json:
+        _print_json(rows)
+        return
+    if not rows:
+        out.print(empty)
+        return
+    table = Table(box=None, pad_edge=False)
+    for name in rows[0]:
+        is_number = isinstance(rows[0][name], int | float)
+        table.add_column(name, justify="right" if is_number else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*("" if v is None else str(v) for v in row.values()))
+    out.print(table)
+
+
+def _print_json(value: Any) -> None:
+    sys.stdout.write(json.dumps(value, default=str) + "\n")
+
+
+def _show_status(status: postgres.ServerStatus) -> None:
+    kind = "embedded" if status.is_embedded else "given by PG variables"
+    if status.is_running:
+        place = f"{status.host}:{status.port}/{status.database}"
+        out.print(f"PostgreSQL {status.version} runs at {place} ({kind})", soft_wrap=True)
+    else:
+        out.print(f"PostgreSQL does not run ({kind}).")
+
+
+def _show_up(settings: Settings, result: Any) -> None:
+    out.print()
+    out.print(f"[bold]Your warehouse is ready[/bold] ({result.seconds:.0f} s).")
+    for name, count in result.row_counts.items():
+        out.print(f"  {count:>12,}  {name}")
+    out.print()
+    out.print(f"Documentation and lineage  {result.docs}", soft_wrap=True)
+    out.print(
+        f"Database                   {postgres.status(settings).host}:"
+        f"{postgres.status(settings).port}/{postgres.status(settings).database}"
+        "  (clickmart db psql, clickmart db url)",
+        soft_wrap=True,
+    )
+    out.print("Tableau and other BI       clickmart db url --bi  (sees the schema reports alone)")
+    out.print()
+    out.print("What next:")
+    out.print(
+        "  source .venv/bin/activate       then dbt run, dbt test, dbt build work as they are"
+    )
+    out.print("  clickmart ingest FILE --source rees46    bring your own events")
+    out.print("  clickmart loads                 what was read, and what became of it")
+
+
+def _date(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"--start is {text!r}; it must be a date such as 2026-01-01.") from None
+
+
+def main() -> None:
+    """Run the command line: one clear line and exit code 1 or 2 where something is wrong."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    try:
+        app()
+    except ClickmartError as error:
+        err.print(f"[red]error:[/red] {_escaped(str(error))}", soft_wrap=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        err.print("Stopped. Nothing is half-written; give the command again to go on.")
+        sys.exit(130)
+    except Exception as error:
+        log = Settings.load().home / "logs" / "error.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_text(traceback.format_exc())
+        first = next((line for line in str(error).splitlines() if line.strip()), "")
+        err.print(
+            f"[red]error:[/red] {_escaped(f'{type(error).__name__}: {first}')} (details: {log})",
+            soft_wrap=True,
+        )
+        sys.exit(1)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("[", r"\[")

@@ -1,0 +1,94 @@
+"""The main job: generated events, from nothing to a browsable warehouse."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Protocol
+
+from psycopg2 import sql
+
+from ingestion import batch, postgres, warehouse
+from ingestion.errors import UsageError
+from ingestion.generate import GenerateOptions, generate
+from ingestion.settings import Settings
+from ingestion.spark import engine_name, session
+
+SHOWN_MARTS = ("fct_events", "fct_sessions", "fct_orders", "dim_users", "dim_products")
+
+
+class Steps(Protocol):
+    """Shows the work as it goes."""
+
+    def start(self, text: str) -> None:
+        """Begin the next step."""
+
+    def progress(self, done: int, total: int) -> None:
+        """Say how far the step has come."""
+
+
+@dataclass(frozen=True)
+class UpResult:
+    """Where everything is, and how much of it there is."""
+
+    docs: Path
+    row_counts: dict[str, int]
+    seconds: float
+
+
+def up(settings: Settings, options: GenerateOptions, steps: Steps) -> UpResult:
+    """Start the database, generate, ingest, build and document; what is done already is kept.
+
+    Raises UsageError when the warehouse holds events made with other options, or a user's own.
+    """
+    began = time.monotonic()
+    steps.start("Starting PostgreSQL")
+    postgres.start(settings)
+    events = settings.home / "generated"
+    _check_same_options(settings, events, options)
+    steps.start(f"Starting {'Sail' if engine_name(settings) == 'sail' else 'Spark'}")
+    with session(settings) as spark:
+        if not (events / "options.json").exists():
+            steps.start(f"Generating {options.sessions:,} sessions")
+            generate(spark, options, events, steps.progress)
+            (events / "options.json").write_text(_as_json(options))
+        batch.ingest(settings, [str(events / "events")], "native", report=steps.start, spark=spark)
+    steps.start("Building and testing the warehouse with dbt")
+    warehouse.build(settings, [], steps.progress)
+    steps.start("Writing the documentation")
+    docs = warehouse.docs(settings)
+    return UpResult(docs, _row_counts(settings), time.monotonic() - began)
+
+
+def _as_json(options: GenerateOptions) -> str:
+    return json.dumps({**asdict(options), "partitions": None}, default=str, indent=2)
+
+
+def _check_same_options(settings: Settings, events: Path, options: GenerateOptions) -> None:
+    made = events / "options.json"
+    if made.exists():
+        if made.read_text() == _as_json(options):
+            return
+        raise UsageError(
+            "This warehouse holds events generated with other options. Start afresh with "
+            "`make clean`, or beside it with CLICKMART_HOME=another/folder."
+        )
+    with postgres.connect(settings) as connection, connection.cursor() as cursor:
+        cursor.execute("select count(*) from ops.loads")
+        if cursor.fetchone()[0]:
+            raise UsageError(
+                "This warehouse holds events of your own: generated ones would mix with them. "
+                "Build it with `clickmart build`, or try `up` with CLICKMART_HOME=another/folder."
+            )
+
+
+def _row_counts(settings: Settings) -> dict[str, int]:
+    counts = {}
+    with postgres.connect(settings) as connection, connection.cursor() as cursor:
+        for mart in SHOWN_MARTS:
+            table = sql.Identifier("marts", mart)
+            cursor.execute(sql.SQL("select count(*) from {}").format(table))
+            counts[f"marts.{mart}"] = int(cursor.fetchone()[0])
+    return counts

@@ -1,0 +1,256 @@
+"""Input files: found, fingerprinted, and cut into splits that tasks can read alone."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Literal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ingestion.errors import InputError
+
+Format = Literal["csv", "jsonl", "parquet"]
+
+SUFFIXES: dict[str, Format] = {
+    ".csv": "csv",
+    ".json": "jsonl",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".parquet": "parquet",
+}
+COMPRESSION_MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bz2"}
+COMPRESSION_SUFFIXES = (".gz", ".zst", ".bz2")
+UTF8_BOM = b"\xef\xbb\xbf"
+CHUNK_BYTES = 4 * 2**20
+SPLIT_BYTES = 16 * 2**20
+# A stray quote makes every later line look quoted; past this many lines a cut is made all the same.
+MOST_LINES_TO_EVEN_QUOTES = 1000
+
+
+@dataclass(frozen=True)
+class Split:
+    """A part of a file. For text: bytes `start` to `stop`, its first line numbered `first_row`.
+
+    For Parquet: row groups `start` to `stop`. `stop` is -1 for "to the end".
+    """
+
+    path: str
+    file_id: int
+    format: Format
+    compression: str | None
+    start: int
+    stop: int
+    first_row: int
+    byte_count: int
+
+
+@dataclass(frozen=True)
+class InputFile:
+    """A file to ingest. `file_id` is the first 8 bytes of its content's SHA-256, as a bigint."""
+
+    path: Path
+    format: Format
+    sha256: str
+    byte_count: int
+    columns: tuple[str, ...]
+    splits: tuple[Split, ...]
+
+    @property
+    def file_id(self) -> int:
+        """The key of the file in `ops.files` and `raw.events`."""
+        return file_id_of(self.sha256)
+
+
+def file_id_of(sha256: str) -> int:
+    """Return the bigint key of a content hash."""
+    return int.from_bytes(bytes.fromhex(sha256)[:8], "big", signed=True)
+
+
+def expand(paths: Iterable[str]) -> list[Path]:
+    """Return the data files that files, folders and globs name, sorted.
+
+    Raises InputError for a path that does not exist or a folder that holds no data.
+    """
+    found: set[Path] = set()
+    for given in paths:
+        if Path(given).is_file():
+            found.add(Path(given).resolve())
+            continue
+        matches = [Path(given)] if Path(given).is_dir() else [Path(p) for p in glob.glob(given)]  # noqa: PTH207
+        if not matches:
+            raise InputError(f"No such file or folder: {given}")
+        files = [file for match in matches for file in _data_files(match)]
+        if not files:
+            wanted = ", ".join(SUFFIXES)
+            raise InputError(f"No data files ({wanted}; also .gz, .zst, .bz2) in {given}")
+        found.update(files)
+    return sorted(found)
+
+
+def inspect(paths: list[Path], on_file: Callable[[Path], None] | None = None) -> list[InputFile]:
+    """Fingerprint the files and cut them into splits; files of the same content appear once."""
+    unique: dict[str, InputFile] = {}
+    with ThreadPoolExecutor(4) as pool:
+        for file in pool.map(_inspect_one, paths):
+            unique.setdefault(file.sha256, file)
+            if on_file:
+                on_file(file.path)
+    return list(unique.values())
+
+
+def open_input(path: str, compression: str | None) -> IO[bytes]:
+    """Open a file for reading its uncompressed bytes."""
+    if compression is None:
+        return Path(path).open("rb")
+    stream: IO[bytes] = pa.CompressedInputStream(pa.OSFile(path), compression)
+    return stream
+
+
+def csv_header(line: bytes) -> tuple[str, ...]:
+    """Return the column names of a CSV file's first line."""
+    import csv
+
+    text = line.removeprefix(UTF8_BOM).decode("utf-8", errors="replace").rstrip("\r\n")
+    return tuple(name.strip() for name in next(csv.reader([text]), []))
+
+
+def _data_files(place: Path) -> list[Path]:
+    if place.is_file():
+        return [place.resolve()]
+    return [
+        path.resolve()
+        for path in sorted(place.rglob("*"))
+        if path.is_file()
+        and _format_of(path) is not None
+        and not any(part.startswith((".", "_")) for part in path.relative_to(place).parts)
+    ]
+
+
+def _format_of(path: Path) -> Format | None:
+    suffixes = [suffix for suffix in path.suffixes if suffix not in COMPRESSION_SUFFIXES]
+    return SUFFIXES.get(suffixes[-1].lower()) if suffixes else None
+
+
+def _inspect_one(path: Path) -> InputFile:
+    format_ = _format_of(path)
+    if format_ is None:
+        raise InputError(
+            f"{path}: cannot tell the format by the name; it must end in {', '.join(SUFFIXES)}."
+        )
+    if path.stat().st_size == 0:
+        raise InputError(f"{path}: the file is empty.")
+    try:
+        return _inspect_parquet(path) if format_ == "parquet" else _inspect_text(path, format_)
+    except PermissionError:
+        raise InputError(f"{path}: no permission to read it.") from None
+    except (OSError, pa.ArrowException) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{path}: not readable as {format_}: {reason}") from None
+
+
+def _inspect_parquet(path: Path) -> InputFile:
+    with path.open("rb") as stream:
+        sha256 = _sha256(stream)
+    metadata = pq.read_metadata(path)
+    first, splits = 1, []
+    for group in range(metadata.num_row_groups):
+        rows = metadata.row_group(group)
+        splits.append(
+            Split(
+                path=str(path),
+                file_id=file_id_of(sha256),
+                format="parquet",
+                compression=None,
+                start=group,
+                stop=group + 1,
+                first_row=first,
+                byte_count=rows.total_byte_size,
+            )
+        )
+        first += rows.num_rows
+    columns = tuple(metadata.schema.to_arrow_schema().names)
+    return InputFile(path, "parquet", sha256, path.stat().st_size, columns, tuple(splits))
+
+
+def _sha256(stream: IO[bytes]) -> str:
+    digest = hashlib.sha256()
+    while chunk := stream.read(CHUNK_BYTES):
+        digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _inspect_text(path: Path, format_: Format) -> InputFile:
+    with path.open("rb") as stream:
+        magic = stream.read(4)
+        compression = next((c for m, c in COMPRESSION_MAGIC.items() if magic.startswith(m)), None)
+        stream.seek(0)
+        if compression:
+            sha256, cuts = _sha256(stream), [(0, -1, 1)]
+        else:
+            sha256, cuts = _hash_and_cut(stream, has_quotes=format_ == "csv")
+    columns: tuple[str, ...] = ()
+    if format_ == "csv":
+        with open_input(str(path), compression) as plain:
+            columns = csv_header(_first_line(plain))
+    file_id = file_id_of(sha256)
+    size = path.stat().st_size
+    splits = tuple(
+        Split(
+            path=str(path),
+            file_id=file_id,
+            format=format_,
+            compression=compression,
+            start=start,
+            stop=stop,
+            first_row=row,
+            byte_count=size if stop < 0 else stop - start,
+        )
+        for start, stop, row in cuts
+    )
+    return InputFile(path, format_, sha256, size, columns, splits)
+
+
+def _first_line(stream: IO[bytes]) -> bytes:
+    text = b""
+    while b"\n" not in text and (chunk := stream.read(65_536)):
+        text += chunk
+    return text.split(b"\n", 1)[0]
+
+
+def _hash_and_cut(stream: IO[bytes], *, has_quotes: bool) -> tuple[str, list[tuple[int, int, int]]]:
+    """Read a text file once: its SHA-256, and (start, stop, first line number) of each split.
+
+    A cut lies behind a newline outside quotes, so that no record is torn.
+    """
+    digest = hashlib.sha256()
+    cuts: list[tuple[int, int, int]] = []
+    start, row, offset, line, quotes, tries = 0, 1, 0, 1, 0, 0
+    while chunk := stream.read(CHUNK_BYTES):
+        digest.update(chunk)
+        position = 0
+        while offset + len(chunk) - start > SPLIT_BYTES:
+            search_from = max(position, start + SPLIT_BYTES - offset)
+            newline = chunk.find(b"\n", search_from)
+            if newline < 0:
+                break
+            piece = chunk[position : newline + 1]
+            line += piece.count(b"\n")
+            quotes += piece.count(b'"') if has_quotes else 0
+            position = newline + 1
+            tries += 1
+            if quotes % 2 == 0 or tries > MOST_LINES_TO_EVEN_QUOTES:
+                cuts.append((start, offset + position, row))
+                start, row, quotes, tries = offset + position, line, 0, 0
+        rest = chunk[position:]
+        line += rest.count(b"\n")
+        quotes += rest.count(b'"') if has_quotes else 0
+        offset += len(chunk)
+    if offset > start:
+        cuts.append((start, offset, row))
+    return digest.hexdigest(), cuts

@@ -1,0 +1,93 @@
+"""Run dbt: the build with its progress, and the documentation as one file."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from ingestion.errors import ClickmartError
+from ingestion.settings import Settings
+
+_DONE = re.compile(r"(\d+) of (\d+) (?:OK|PASS|WARN|FAIL|ERROR|SKIP|NO-OP)\b")
+_COLORS = re.compile(r"\x1b\[[0-9;]*m")
+OnProgress = Callable[[int, int], None]
+
+
+class BuildError(ClickmartError):
+    """dbt ended with a failure; its log says where."""
+
+
+def dbt(settings: Settings, arguments: Sequence[str]) -> int:
+    """Run dbt with its own output; return its exit code."""
+    return subprocess.run(
+        _command(arguments), cwd=settings.project_dir, env=_environment()
+    ).returncode
+
+
+def build(settings: Settings, arguments: Sequence[str], on_progress: OnProgress) -> str:
+    """Run `dbt build`, calling back with (done, total); return dbt's closing line.
+
+    Raises BuildError with the first failures and the log's place.
+    """
+    return _run_quietly(settings, ["build", *arguments], on_progress)
+
+
+def docs(settings: Settings) -> Path:
+    """Write the dbt documentation with its lineage as one HTML file; return its path."""
+    _run_quietly(settings, ["docs", "generate", "--static"])
+    target = settings.home / "docs" / "index.html"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(settings.project_dir / "target" / "static_index.html", target)
+    return target
+
+
+def _run_quietly(
+    settings: Settings, arguments: Sequence[str], on_progress: OnProgress | None = None
+) -> str:
+    log = settings.home / "logs" / f"dbt-{arguments[0]}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    tail: deque[str] = deque(maxlen=400)
+    with log.open("w") as stream:
+        process = subprocess.Popen(
+            _command(arguments),
+            cwd=settings.project_dir,
+            env=_environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for line in _lines(process):
+            stream.write(line)
+            tail.append(line.rstrip())
+            if on_progress and (found := _DONE.search(line)):
+                on_progress(int(found.group(1)), int(found.group(2)))
+    if process.wait() != 0:
+        raise BuildError(f"dbt {arguments[0]} failed: {_first_failure(tail)} (log: {log})")
+    return next((line for line in reversed(tail) if "Done." in line), "")
+
+
+def _lines(process: subprocess.Popen[str]) -> Iterator[str]:
+    assert process.stdout is not None  # noqa: S101
+    for line in process.stdout:
+        yield _COLORS.sub("", line)
+
+
+def _first_failure(lines: Sequence[str]) -> str:
+    for i, line in enumerate(lines):
+        if "Failure in" in line or "Error in" in line or "Encountered an error" in line:
+            return " ".join(part.split("  ", 1)[-1].strip() for part in list(lines)[i : i + 4])
+    return lines[-1] if lines else "no output"
+
+
+def _command(arguments: Sequence[str]) -> list[str]:
+    return [sys.executable, "-m", "dbt.cli.main", *arguments]
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"}
