@@ -54,6 +54,19 @@ rates_paired as (
         own.recency_number = 1
         and reporting.recency_number = 1
         and reporting.currency = '{{ var("reporting_currency") }}'
+        and own.currency <> reporting.currency
+),
+
+-- Amounts in the reporting currency need no rate, known or not.
+rates_completed as (
+    select * from rates_paired
+    union all
+    select
+        '{{ var("reporting_currency") }}' as currency,
+        date '0001-01-01' as valid_from,
+        date '9999-12-31' as valid_until,
+        1 as rate,
+        1 as reporting_rate
 ),
 
 final as (
@@ -63,7 +76,7 @@ final as (
         valid_until,
         rate,
         reporting_rate
-    from rates_paired
+    from rates_completed
 )
 
 select * from final
