@@ -1,0 +1,8 @@
+{# An event's place in the order of events as one text, so that an aggregate can take the last. #}
+{% macro sortable_moment(event_at, event_id) -%}
+    {{ adapter.dispatch("sortable_moment")(event_at, event_id) }}
+{%- endmacro %}
+
+{% macro default__sortable_moment(event_at, event_id) -%}
+    to_char({{ event_at }}, 'YYYYMMDDHH24MISSUS') || {{ event_id }}
+{%- endmacro %}

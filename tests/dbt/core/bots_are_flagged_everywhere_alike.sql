@@ -1,0 +1,38 @@
+with visitors as (
+    select
+        visitor_id,
+        is_bot
+    from {{ ref("dim_visitors") }}
+),
+
+flags as (
+    select
+        'event' as row_kind,
+        visitor_id,
+        is_bot
+    from {{ ref("fct_events") }}
+    union
+    select
+        'session' as row_kind,
+        visitor_id,
+        is_bot
+    from {{ ref("fct_sessions") }}
+    union
+    select
+        'order' as row_kind,
+        visitor_id,
+        is_bot
+    from {{ ref("fct_orders") }}
+    union
+    select
+        'cart' as row_kind,
+        visitor_id,
+        is_bot
+    from {{ ref("fct_carts") }}
+)
+
+select flags.*
+from flags
+inner join visitors
+    on flags.visitor_id = visitors.visitor_id
+where flags.is_bot <> visitors.is_bot

@@ -1,0 +1,47 @@
+with items as (
+    select
+        event_id,
+        line_id,
+        product_id,
+        product_name,
+        category,
+        brand,
+        source_unit_price_amount
+    from {{ ref("stg_raw__event_items") }}
+),
+
+events as (
+    select
+        event_id,
+        event_at,
+        event_date,
+        coalesce(currency, '{{ var("reporting_currency") }}') as currency
+    from {{ ref("stg_raw__events") }}
+),
+
+final as (
+    select
+        items.product_id,
+        items.product_name,
+        items.category,
+        items.brand,
+        items.source_unit_price_amount,
+        events.currency,
+        min(events.event_at) as first_seen_at,
+        max(events.event_at) as last_seen_at,
+        max(events.event_date) as last_seen_date,
+        max({{ sortable_moment("events.event_at", "events.event_id") }} || items.line_id)
+            as last_seen_moment
+    from items
+    inner join events
+        on items.event_id = events.event_id
+    group by
+        items.product_id,
+        items.product_name,
+        items.category,
+        items.brand,
+        items.source_unit_price_amount,
+        events.currency
+)
+
+select * from final

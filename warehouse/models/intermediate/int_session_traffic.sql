@@ -1,0 +1,78 @@
+with events as (
+    select
+        event_id,
+        {{ url_host("page_url") }} as page_host,
+        referrer,
+        {{ url_host("referrer") }} as referrer_host,
+        utm_source,
+        utm_medium,
+        utm_campaign,
+        click_id
+    from {{ ref("stg_raw__events") }}
+    where coalesce(utm_source, utm_medium, utm_campaign, click_id, referrer) is not null
+),
+
+sessionized_events as (
+    select
+        event_id,
+        session_id,
+        session_event_number
+    from {{ ref("int_events_sessionized") }}
+),
+
+traffic_told as (
+    select
+        event_id,
+        referrer,
+        case
+            when coalesce(utm_source, utm_medium, utm_campaign) is not null then utm_source
+            when click_id is not null then 'google'
+            else referrer_host
+        end as traffic_source,
+        case
+            when coalesce(utm_source, utm_medium, utm_campaign) is not null then utm_medium
+            when click_id is not null then 'cpc'
+        end as traffic_medium,
+        utm_campaign as traffic_campaign,
+        coalesce(utm_source, utm_medium, utm_campaign, click_id) is null as is_by_referrer
+    from events
+    where
+        -- A shop's own pages are no traffic source, and "(direct)" says that there is none.
+        case
+            when coalesce(utm_source, utm_medium, utm_campaign) is not null
+                then utm_source is distinct from '(direct)'
+            when click_id is not null then true
+            else referrer_host <> coalesce(page_host, '')
+        end
+),
+
+traffic_ranked as (
+    select
+        sessionized_events.session_id,
+        traffic_told.*,
+        row_number() over (
+            partition by sessionized_events.session_id
+            order by sessionized_events.session_event_number
+        ) as traffic_number
+    from traffic_told
+    inner join sessionized_events
+        on traffic_told.event_id = sessionized_events.event_id
+),
+
+final as (
+    select
+        session_id,
+        traffic_source,
+        traffic_medium,
+        traffic_campaign,
+        referrer,
+        is_by_referrer,
+        {{ hash_key([
+            "coalesce(traffic_source, '')", "coalesce(traffic_medium, '')",
+            "coalesce(traffic_campaign, '')", "cast(is_by_referrer as text)"
+        ]) }} as traffic_key
+    from traffic_ranked
+    where traffic_number = 1
+)
+
+select * from final

@@ -1,0 +1,31 @@
+with sessions as (
+    select
+        visitor_id,
+        started_at,
+        ended_at,
+        event_count,
+        -- Of the times themselves: duration_seconds is rounded.
+        {{ seconds_between("started_at", "ended_at") }} as exact_seconds,
+        is_declared_bot
+    from {{ ref("int_sessions_aggregated") }}
+),
+
+final as (
+    select
+        visitor_id,
+        min(started_at) as first_seen_at,
+        max(ended_at) as last_seen_at,
+        count(*) as session_count,
+        cast(sum(event_count) as bigint) as event_count,
+        bool_or(
+            is_declared_bot
+            or (
+                event_count >= {{ var("bot_min_session_events") }}
+                and exact_seconds < {{ var("bot_max_mean_gap_seconds") }} * (event_count - 1)
+            )
+        ) as is_bot
+    from sessions
+    group by visitor_id
+)
+
+select * from final

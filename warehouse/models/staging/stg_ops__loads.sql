@@ -1,0 +1,20 @@
+with loads as (
+    select * from {{ source("ops", "loads") }}
+),
+
+renamed as (
+    select
+        load_id,
+        source,
+        started_at,
+        committed_at,
+        read_count,
+        loaded_count,
+        duplicate_count,
+        quarantined_count,
+        reasons,
+        seconds as load_seconds
+    from loads
+)
+
+select * from renamed
