@@ -8,6 +8,16 @@ with events as (
     where {{ is_counted() }}
 ),
 
+first_events as (
+    select
+        session_id,
+        event_type
+    from {{ ref("fct_events") }}
+    where
+        session_event_number = 1
+        and {{ is_counted() }}
+),
+
 sessions as (
     select
         session_id,
@@ -21,58 +31,59 @@ steps_followed as (
     select
         session_id,
         session_event_number,
-        event_type,
-        event_at,
-        lead(event_type) over session_in_order as next_event_type,
-        lead(event_at) over session_in_order as next_event_at
+        event_type as from_step,
+        coalesce(lead(event_type) over session_in_order, '(exit)') as to_step,
+        {{ seconds_between("event_at", "lead(event_at) over session_in_order") }} as step_seconds
     from events
     window session_in_order as (partition by session_id order by session_event_number)
 ),
 
-steps_bounded as (
+repeats_numbered as (
     select
-        session_id,
-        event_type as from_step,
-        coalesce(next_event_type, '(exit)') as to_step,
-        {{ seconds_between("event_at", "next_event_at") }} as step_seconds
+        *,
+        row_number() over (
+            partition by session_id, from_step, to_step
+            order by session_event_number
+        ) as repeat_number
     from steps_followed
-    union all
-    select
-        session_id,
-        '(start)' as from_step,
-        event_type as to_step,
-        cast(null as numeric) as step_seconds
-    from steps_followed
-    where session_event_number = 1
-),
-
-sessions_aggregated as (
-    select
-        session_id,
-        from_step,
-        to_step,
-        count(*) as transition_count,
-        sum(step_seconds) as step_seconds
-    from steps_bounded
-    group by session_id, from_step, to_step
 ),
 
 transitions_aggregated as (
     select
         sessions.month_start_date,
         sessions.device_type,
-        sessions_aggregated.from_step,
-        sessions_aggregated.to_step,
-        sum(sessions_aggregated.transition_count) as transition_count,
-        count(*) as session_count,
-        sum(sessions_aggregated.step_seconds) as total_step_seconds
-    from sessions_aggregated
-    inner join sessions on sessions_aggregated.session_id = sessions.session_id
+        repeats_numbered.from_step,
+        repeats_numbered.to_step,
+        count(*) as transition_count,
+        count(case when repeats_numbered.repeat_number = 1 then 1 end) as session_count,
+        sum(repeats_numbered.step_seconds) as total_step_seconds
+    from repeats_numbered
+    inner join sessions on repeats_numbered.session_id = sessions.session_id
     group by
         sessions.month_start_date,
         sessions.device_type,
-        sessions_aggregated.from_step,
-        sessions_aggregated.to_step
+        repeats_numbered.from_step,
+        repeats_numbered.to_step
+),
+
+starts_aggregated as (
+    select
+        sessions.month_start_date,
+        sessions.device_type,
+        '(start)' as from_step,
+        first_events.event_type as to_step,
+        count(*) as transition_count,
+        count(*) as session_count,
+        cast(null as numeric) as total_step_seconds
+    from first_events
+    inner join sessions on first_events.session_id = sessions.session_id
+    group by sessions.month_start_date, sessions.device_type, first_events.event_type
+),
+
+transitions_stacked as (
+    select * from transitions_aggregated
+    union all
+    select * from starts_aggregated
 ),
 
 steps_totalled as (
@@ -81,7 +92,7 @@ steps_totalled as (
         sum(transition_count) over (
             partition by month_start_date, device_type, from_step
         ) as from_step_count
-    from transitions_aggregated
+    from transitions_stacked
 ),
 
 final as (
