@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import tempfile
@@ -128,7 +129,12 @@ def ingest(empty: Settings, spark: Any, tmp_path: Path) -> Callable[..., Any]:
             path = tmp_path / f"events-{next(numbers)}.jsonl"
             path.write_text("".join(json.dumps(row) + "\n" for row in rows))
         return batch.ingest(
-            empty, [str(path)], source, report=lambda text: None, spark=spark, **options
+            empty,
+            [str(path)],
+            source,
+            report=logging.getLogger(__name__).info,
+            spark=spark,
+            **options,
         )
 
     return run

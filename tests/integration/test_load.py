@@ -97,7 +97,7 @@ def test_any_split_into_loads_gives_the_same_content(
 
 
 def test_properties_that_postgres_takes_for_no_json_are_kept_as_text(
-    ingest: Any, event: Any, query: Query, tmp_path: Path
+    ingest: Any, query: Query, tmp_path: Path
 ) -> None:
     path = tmp_path / "a.csv"
     header = "event_id,event_type,event_ts,visitor_id,properties\n"
