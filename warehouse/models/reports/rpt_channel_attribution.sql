@@ -2,7 +2,7 @@ with credits as (
     select
         {{ month_start("order_date") }} as month_start_date,
         channel,
-        model,
+        attribution_model,
         credit,
         attributed_revenue_amount,
         order_key
@@ -29,10 +29,10 @@ models as (
     {%- for model in [
         "first_touch", "last_touch", "last_non_direct", "linear", "position_based", "time_decay"
     ] %}
-    select '{{ model }}' as model
-    {%- if not loop.last %}
-    union all
-    {%- endif %}
+        select '{{ model }}' as attribution_model
+        {%- if not loop.last %}
+            union all
+        {%- endif %}
     {%- endfor %}
 ),
 
@@ -40,12 +40,12 @@ credits_aggregated as (
     select
         month_start_date,
         channel,
-        model,
+        attribution_model,
         count(distinct order_key) as credited_order_count,
         sum(credit) as attributed_order_count,
         sum(attributed_revenue_amount) as attributed_revenue_amount
     from credits
-    group by month_start_date, channel, model
+    group by month_start_date, channel, attribution_model
 ),
 
 sessions_aggregated as (
@@ -75,7 +75,7 @@ models_filled as (
     select
         months_of_channels.month_start_date,
         months_of_channels.channel,
-        models.model,
+        models.attribution_model,
         coalesce(sessions_aggregated.session_count, 0) as session_count,
         coalesce(sessions_aggregated.converted_session_count, 0) as converted_session_count,
         coalesce(credits_aggregated.credited_order_count, 0) as credited_order_count,
@@ -91,14 +91,16 @@ models_filled as (
         on
             months_of_channels.month_start_date = credits_aggregated.month_start_date
             and months_of_channels.channel = credits_aggregated.channel
-            and models.model = credits_aggregated.model
+            and models.attribution_model = credits_aggregated.attribution_model
 ),
 
 totals_added as (
     select
         *,
-        sum(attributed_order_count) over (partition by month_start_date, model) as all_order_count,
-        sum(attributed_revenue_amount) over (partition by month_start_date, model)
+        sum(attributed_order_count)
+            over (partition by month_start_date, attribution_model)
+            as all_order_count,
+        sum(attributed_revenue_amount) over (partition by month_start_date, attribution_model)
             as all_revenue_amount
     from models_filled
 ),
@@ -108,7 +110,7 @@ final as (
         totals_added.month_start_date,
         cast(totals_added.channel as varchar(64)) as channel,
         coalesce(channels.is_paid, false) as is_paid,
-        cast(totals_added.model as varchar(20)) as model,
+        cast(totals_added.attribution_model as varchar(20)) as attribution_model,
         totals_added.session_count,
         totals_added.converted_session_count,
         totals_added.credited_order_count,

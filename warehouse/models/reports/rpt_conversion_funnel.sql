@@ -16,15 +16,16 @@ sessions_counted as (
         session_date,
         device_type,
         channel,
-        count(*) as step_0_count,
         {%- for step in steps %}
-        count(case when furthest_step_number >= {{ loop.index }} then 1 end)
-            as step_{{ loop.index }}_count,
+            count(case when furthest_step_number >= {{ loop.index }} then 1 end)
+                as step_{{ loop.index }}_count,
         {%- endfor %}
         {%- for step in steps[1:] %}
-        percentile_cont(0.5) within group (order by {{ steps[loop.index0] }}_to_{{ step }}_seconds)
-            as step_{{ loop.index + 1 }}_seconds{{ "," if not loop.last }}
+            percentile_cont(0.5) within group (
+                order by {{ steps[loop.index0] }}_to_{{ step }}_seconds
+            ) as step_{{ loop.index + 1 }}_seconds,
         {%- endfor %}
+        count(*) as step_0_count
     from funnels
     group by session_date, device_type, channel
 ),
@@ -42,18 +43,19 @@ steps_stacked as (
         cast(null as double precision) as median_seconds
     from sessions_counted
     {%- for step in steps %}
-    union all
-    select
-        session_date,
-        device_type,
-        channel,
-        {{ loop.index }} as step_number,
-        '{{ step }}' as step,
-        step_{{ loop.index }}_count as session_count,
-        step_{{ loop.index - 1 }}_count as previous_step_session_count,
-        step_0_count as all_session_count,
-        {{ "cast(null as double precision)" if loop.first else "step_%s_seconds" % loop.index }} as median_seconds
-    from sessions_counted
+        union all
+        select
+            session_date,
+            device_type,
+            channel,
+            {{ loop.index }} as step_number,
+            '{{ step }}' as step,
+            step_{{ loop.index }}_count as session_count,
+            step_{{ loop.index - 1 }}_count as previous_step_session_count,
+            step_0_count as all_session_count,
+            {{ "cast(null as double precision)" if loop.first else "step_%s_seconds" % loop.index }}
+                as median_seconds
+        from sessions_counted
     {%- endfor %}
 ),
 

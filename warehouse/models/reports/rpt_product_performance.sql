@@ -39,7 +39,7 @@ months_ranked as (
         sum(gross_revenue_amount) over (partition by month_start_date) as all_gross_revenue_amount,
         row_number() over (
             partition by month_start_date
-            order by gross_revenue_amount desc, view_count desc, product_id
+            order by gross_revenue_amount desc, view_count desc, product_id asc
         ) as revenue_rank
     from months_aggregated
 ),

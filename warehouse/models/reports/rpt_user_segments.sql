@@ -6,12 +6,12 @@ with users as (
 -- A segment without users is a row of zero.
 segments as (
     {%- for segment in segments %}
-    select
-        {{ loop.index }} as segment_rank,
-        '{{ segment }}' as segment
-    {%- if not loop.last %}
-    union all
-    {%- endif %}
+        select
+            {{ loop.index }} as segment_rank,
+            '{{ segment }}' as segment
+        {%- if not loop.last %}
+            union all
+        {%- endif %}
     {%- endfor %}
 ),
 

@@ -40,12 +40,12 @@ measured as (
         buyers_scored.recency_score,
         buyers_scored.frequency_score,
         buyers_scored.monetary_score,
-        {{ dbt.datediff("users.first_seen_date", "today.as_of_date", "day") }} as days_since_first_seen,
-        {{ dbt.datediff("users.last_seen_date", "today.as_of_date", "day") }} as days_since_last_seen,
-        {{ dbt.datediff("users.last_order_date", "today.as_of_date", "day") }} as days_since_last_order,
+        {{ elapsed_days("users.first_seen_date", "today.as_of_date") }} as days_since_first_seen,
+        {{ elapsed_days("users.last_seen_date", "today.as_of_date") }} as days_since_last_seen,
+        {{ elapsed_days("users.last_order_date", "today.as_of_date") }} as days_since_last_order,
         users.order_day_count - 1 as repeat_order_day_count,
-        {{ dbt.datediff("users.first_order_date", "users.last_order_date", "day") }} as recency_days,
-        {{ dbt.datediff("users.first_order_date", "today.as_of_date", "day") }} as age_days
+        {{ elapsed_days("users.first_order_date", "users.last_order_date") }} as recency_days,
+        {{ elapsed_days("users.first_order_date", "today.as_of_date") }} as age_days
     from users
     cross join today
     left join buyers_scored on users.user_key = buyers_scored.user_key

@@ -99,23 +99,23 @@ touches_shared as (
 
 models_stacked as (
     {%- for model in models %}
-    select
-        order_key,
-        session_id,
-        '{{ model }}' as model,
-        channel,
-        user_key,
-        order_date,
-        touched_at,
-        touch_number,
-        touch_count,
-        gross_amount,
-        cast({{ model }}_share as numeric) as share
-    from touches_shared
-    where {{ model }}_share > 0
-    {%- if not loop.last %}
-    union all
-    {%- endif %}
+        select
+            order_key,
+            session_id,
+            '{{ model }}' as attribution_model,
+            channel,
+            user_key,
+            order_date,
+            touched_at,
+            touch_number,
+            touch_count,
+            gross_amount,
+            cast({{ model }}_share as numeric) as touch_share
+        from touches_shared
+        where {{ model }}_share > 0
+        {%- if not loop.last %}
+            union all
+        {%- endif %}
     {%- endfor %}
 ),
 
@@ -123,8 +123,8 @@ models_stacked as (
 shares_cut as (
     select
         *,
-        floor(share * 1000000) / 1000000 as cut_credit,
-        floor(share * gross_amount * 10000) / 10000 as cut_revenue_amount
+        floor(touch_share * 1000000) / 1000000 as cut_credit,
+        floor(touch_share * gross_amount * 10000) / 10000 as cut_revenue_amount
     from models_stacked
 ),
 
@@ -133,12 +133,14 @@ remainders_added as (
         *,
         cut_credit + case
             when touch_number = touch_count
-                then 1 - sum(cut_credit) over (partition by order_key, model)
+                then 1 - sum(cut_credit) over (partition by order_key, attribution_model)
             else 0
         end as credit,
         cut_revenue_amount + case
             when touch_number = touch_count
-                then gross_amount - sum(cut_revenue_amount) over (partition by order_key, model)
+                then
+                    gross_amount
+                    - sum(cut_revenue_amount) over (partition by order_key, attribution_model)
             else 0
         end as attributed_revenue_amount
     from shares_cut
@@ -148,7 +150,7 @@ final as (
     select
         order_key,
         session_id,
-        model,
+        attribution_model,
         channel,
         user_key,
         order_date,

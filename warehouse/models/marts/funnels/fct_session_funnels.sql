@@ -24,19 +24,19 @@ final as (
         coalesce(funnels.furthest_step_number, 0) as furthest_step_number,
         case funnels.furthest_step_number
             {%- for step in steps %}
-            when {{ loop.index }} then '{{ step }}'
+                when {{ loop.index }} then '{{ step }}'
             {%- endfor %}
             else '(none)'
         end as furthest_step,
         {%- for step in steps %}
-        funnels.{{ step }}_at,
+            funnels.{{ step }}_at,
         {%- endfor %}
         {%- for step in steps[1:] %}
-        {%- set before = steps[loop.index0] %}
-        cast(
-            {{ seconds_between("funnels." ~ before ~ "_at", "funnels." ~ step ~ "_at") }}
-            as numeric(12, 3)
-        ) as {{ before }}_to_{{ step }}_seconds,
+            {%- set before = steps[loop.index0] %}
+            cast(
+                {{ seconds_between("funnels." ~ before ~ "_at", "funnels." ~ step ~ "_at") }}
+                as numeric(12, 3)
+            ) as {{ before }}_to_{{ step }}_seconds,
         {%- endfor %}
         cast(
             {{ seconds_between("funnels.product_view_at", "funnels.purchase_at") }}

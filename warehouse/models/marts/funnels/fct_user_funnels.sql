@@ -15,11 +15,11 @@ final as (
         furthest_step_number,
         case furthest_step_number
             {%- for step in steps %}
-            when {{ loop.index }} then '{{ step }}'
+                when {{ loop.index }} then '{{ step }}'
             {%- endfor %}
         end as furthest_step,
         {%- for step in steps %}
-        {{ step }}_at,
+            {{ step }}_at,
         {%- endfor %}
         cast({{ seconds_between("product_view_at", "purchase_at") }} as numeric(12, 3))
             as product_view_to_purchase_seconds
