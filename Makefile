@@ -34,8 +34,8 @@ $(READY): requirements.txt pyproject.toml
 up: $(READY) ## The main job: database, events, warehouse, docs (ARGS="--sessions 50000" and the like)
 	@$(BIN)/clickmart up $(ARGS)
 
-test: $(READY) ## All tests, on a small warehouse of their own (ARGS="-k sessions" and the like)
-	@$(BIN)/python -m pytest $(ARGS)
+test: lint ## All checks: the linters, then every test, on a small warehouse of its own
+	$(BIN)/python -m pytest $(ARGS)
 
 lint: $(READY) ## ruff, mypy, sqlfluff and yamllint
 	$(BIN)/ruff format --check .

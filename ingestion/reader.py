@@ -24,6 +24,7 @@ from ingestion.files import UTF8_BOM, InputFile, Split, csv_header, open_input
 
 ROW_COLUMNS = "file_id bigint, source_row bigint, record string, is_unparsable boolean"
 BATCH_ROWS = 50_000
+CHUNK_BYTES = 4 * 2**20
 MOST_LINES_OF_A_RECORD = 100
 
 Line = tuple[int, bytes]
@@ -109,7 +110,7 @@ def _line_batches(split: Split) -> Iterator[list[Line]]:
         left = split.stop - split.start if split.stop >= 0 else None
         number, rest = split.first_row, b""
         while left is None or left > 0:
-            chunk = stream.read(4 * 2**20 if left is None else min(4 * 2**20, left))
+            chunk = stream.read(CHUNK_BYTES if left is None else min(CHUNK_BYTES, left))
             if not chunk:
                 break
             left = None if left is None else left - len(chunk)
@@ -223,18 +224,21 @@ def _read_csv(split: Split, wanted: tuple[str, ...]) -> Iterator[pa.RecordBatch]
     carried: list[Line] = []
     for batch in _line_batches(split):
         records = batch[1:] if batch and batch[0][0] == 1 else batch
-        lines, carried = _cut_at_open_quote(carried + records)
+        lines, carried = _cut_at_open_quote(carried + records, len(header))
         yield from _parse_csv(split, lines, header, wanted)
     yield from _parse_csv(split, carried, header, wanted)
 
 
-def _cut_at_open_quote(lines: list[Line]) -> tuple[list[Line], list[Line]]:
+def _cut_at_open_quote(lines: list[Line], width: int) -> tuple[list[Line], list[Line]]:
     """Keep back the last lines when a quote opened in them may close in the next batch."""
-    tail = len(lines) - MOST_LINES_OF_A_RECORD
     odd = [i for i, (_, line) in enumerate(lines) if line.count(b'"') % 2]
-    if len(odd) % 2 == 0 or odd[-1] < tail:
-        return lines, []
-    return lines[: odd[-1]], lines[odd[-1] :]
+    at = 0
+    while at < len(odd) - 1:
+        row, _ = _joined_record(lines, odd[at], set(odd), width)
+        at += 2 if row is not None else 1
+    if at < len(odd) and odd[at] >= len(lines) - MOST_LINES_OF_A_RECORD:
+        return lines[: odd[at]], lines[odd[at] :]
+    return lines, []
 
 
 def _header_of(split: Split) -> tuple[str, ...]:

@@ -32,8 +32,9 @@ def adopt_embedded_server() -> None:
     Called by a `.pth` file of the virtual environment, so that bare `dbt run` and
     `psycopg2.connect("")` find the server on whatever port it got.
     """
-    if os.environ.get(EMBEDDED_MARK) != str(home_dir()):
-        if EMBEDDED_MARK in os.environ:  # adopted from another CLICKMART_HOME by a parent process
+    mark = os.environ.get(EMBEDDED_MARK)
+    if mark != str(home_dir()):
+        if mark:  # adopted from another CLICKMART_HOME by a parent process
             for name in LIBPQ_VARIABLES:
                 os.environ.pop(name, None)
         elif any(name in os.environ for name in LIBPQ_VARIABLES):
@@ -71,7 +72,7 @@ class Settings:
             home=home,
             lake=environment.get("CLICKMART_LAKE") or str(home / "lake"),
             engine=environment.get("CLICKMART_SPARK", ""),
-            postgres_is_embedded=EMBEDDED_MARK in environment or not named,
+            postgres_is_embedded=bool(environment.get(EMBEDDED_MARK)) or not named,
             environment=environment,
         )
 

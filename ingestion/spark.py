@@ -45,13 +45,12 @@ def engine_name(settings: Settings) -> str:
 
 
 @contextmanager
-def session(settings: Settings, *, partitions: int | None = None) -> Iterator[SparkSession]:
+def session(settings: Settings) -> Iterator[SparkSession]:
     """Start the engine, hand out its session, stop it at the end.
 
     Raises EngineError in one line when the engine cannot be started.
     """
     engine = engine_name(settings)
-    cores = partitions or os.cpu_count() or 2
     # Executors on this machine must run this interpreter, whatever `python3` is on PATH.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     os.environ.setdefault("PYSPARK_DRIVER_PYTHON", sys.executable)
@@ -59,7 +58,7 @@ def session(settings: Settings, *, partitions: int | None = None) -> Iterator[Sp
         with _sail() as spark:
             yield spark
     else:
-        spark = _spark(settings, engine, cores)
+        spark = _spark(settings, engine)
         try:
             yield spark
         finally:
@@ -85,7 +84,7 @@ def _sail() -> Iterator[SparkSession]:
         server.stop()
 
 
-def _spark(settings: Settings, engine: str, cores: int) -> SparkSession:
+def _spark(settings: Settings, engine: str) -> SparkSession:
     if not engine.startswith("sc://"):
         java = java_version()
         if java is None or java[1] < OLDEST_JAVA:
@@ -102,7 +101,7 @@ def _spark(settings: Settings, engine: str, cores: int) -> SparkSession:
         if engine.startswith("sc://"):
             spark = builder.remote(engine).getOrCreate()
         else:
-            master = f"local[{cores}]" if engine == "local" else engine
+            master = f"local[{cores()}]" if engine == "local" else engine
             settings.home.mkdir(parents=True, exist_ok=True)
             spark = (
                 builder.master(master)
@@ -111,7 +110,7 @@ def _spark(settings: Settings, engine: str, cores: int) -> SparkSession:
                 .config("spark.driver.bindAddress", "127.0.0.1")
                 .config("spark.driver.host", "127.0.0.1")
                 .config("spark.driver.memory", "2g")
-                .config("spark.sql.shuffle.partitions", str(cores))
+                .config("spark.sql.shuffle.partitions", str(cores()))
                 .config("spark.sql.warehouse.dir", str(settings.home / "spark-warehouse"))
                 .config("spark.log.level", "ERROR")
                 .getOrCreate()
@@ -134,5 +133,12 @@ def _first_line(error: Exception) -> str:
 def parallelism(spark: SparkSession, settings: Settings) -> int:
     """Return how many tasks run at once: the machine's cores, or what a cluster says it has."""
     if engine_name(settings) in ("local", "sail"):
-        return os.cpu_count() or 2
-    return int(spark.conf.get("spark.default.parallelism", None) or 2 * (os.cpu_count() or 2))
+        return cores()
+    return int(spark.conf.get("spark.default.parallelism", None) or 2 * cores())
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 2

@@ -1,0 +1,165 @@
+"""The command line: every mistake is one clear line with exit code 1 or 2, nothing half-written."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ingestion.postgres import connection_parameters
+from ingestion.settings import Settings
+
+Command = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def clickmart(empty: Settings) -> Command:
+    """A function that runs the command line on the empty warehouse."""
+
+    def run(*arguments: Any, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "ingestion", *map(str, arguments)],
+            env={**os.environ, "CLICKMART_HOME": str(empty.home), **environment},
+            cwd=empty.project_dir,
+            capture_output=True,
+            text=True,
+        )
+
+    return run
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder of inputs, good and bad."""
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "header.csv").write_text("event_times,event_type,product,user_id\n1,2,3,4\n")
+    (tmp_path / "binary.csv").write_bytes(bytes(range(256)) * 10)
+    (tmp_path / "events.txt").write_text("x")
+    row = {"event_id": "e1", "event_type": "page_view", "visitor_id": "v1"}
+    row["event_ts"] = "2026-03-01T10:00:00Z"
+    (tmp_path / "good.jsonl").write_text(
+        json.dumps(row) + "\n" + json.dumps({"event_id": 1}) + "\n"
+    )
+    return tmp_path
+
+
+MISTAKES = {
+    "a missing file": (["nowhere.csv"], 1, "No such file or folder"),
+    "a folder without data": (["empty"], 1, "No data files"),
+    "a wrong header": (["header.csv"], 1, "missing column event_time (is it 'event_times'?)"),
+    "a binary file": (["binary.csv"], 1, "missing column"),
+    "an unknown suffix": (["events.txt"], 1, "cannot tell the format"),
+}
+
+
+@pytest.mark.parametrize(("paths", "code", "said"), MISTAKES.values(), ids=MISTAKES)
+def test_wrong_input_is_one_line(
+    clickmart: Command, folder: Path, query: Any, paths: list[str], code: int, said: str
+) -> None:
+    ran = clickmart("ingest", *(folder / path for path in paths), "--source", "rees46")
+    assert ran.returncode == code
+    errors = [line for line in ran.stderr.splitlines() if not line.endswith("...")]
+    assert len(errors) == 1
+    assert errors[0].startswith("error: ")
+    assert said in errors[0]
+    assert query("select count(*) from ops.loads") == [(0,)]
+
+
+def test_an_unknown_source_is_a_usage_error(clickmart: Command, folder: Path) -> None:
+    ran = clickmart("ingest", folder / "good.jsonl", "--source", "ga5")
+    assert ran.returncode == 2
+    assert ran.stderr.strip() == "error: Unknown source 'ga5'. Known: native, rees46."
+
+
+def test_a_database_that_is_down_is_one_line(clickmart: Command, folder: Path) -> None:
+    ran = clickmart(
+        "ingest", folder / "good.jsonl", "--source", "native",
+        PGHOST="127.0.0.1", PGPORT="1", CLICKMART_EMBEDDED="",
+    )  # fmt: skip
+    assert ran.returncode == 1
+    assert "PostgreSQL at 127.0.0.1:1 cannot be reached" in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+def test_a_wrong_password_is_one_line(clickmart: Command, folder: Path, settings: Settings) -> None:
+    given = connection_parameters(settings)
+    ran = clickmart(
+        "ingest", folder / "good.jsonl", "--source", "native",
+        PGHOST=given["host"], PGPORT=given["port"], PGUSER=given["user"],
+        PGPASSWORD="wrong", PGDATABASE=given["dbname"], CLICKMART_EMBEDDED="",
+    )  # fmt: skip
+    assert ran.returncode == 1
+    assert "refuses the login of 'clickmart': check PGUSER and PGPASSWORD" in ran.stderr
+    assert "wrong" not in ran.stderr
+
+
+def test_an_engine_that_cannot_start_is_one_line(clickmart: Command, folder: Path) -> None:
+    ran = clickmart(
+        "ingest", folder / "good.jsonl", "--source", "native",
+        CLICKMART_SPARK="local", JAVA_HOME=str(folder), PATH=str(folder),
+    )  # fmt: skip
+    assert ran.returncode == 1
+    assert "Apache Spark needs Java 17 or newer and there is no Java" in ran.stderr
+
+
+def test_impossible_numbers_are_usage_errors(clickmart: Command, tmp_path: Path) -> None:
+    for words in (["--sessions", "0"], ["--format", "xml"], ["--start", "soon"]):
+        ran = clickmart("generate", "--out", tmp_path / "out", *words)
+        assert ran.returncode == 2, words
+        assert "Traceback" not in ran.stderr
+        assert not (tmp_path / "out").exists()
+
+
+def test_a_load_is_summed_up_in_its_last_line_and_in_json(clickmart: Command, folder: Path) -> None:
+    ran = clickmart("ingest", folder / "good.jsonl", "--source", "native")
+    assert ran.returncode == 0, ran.stderr
+    last = ran.stdout.splitlines()[-1]
+    assert last.startswith("Load 1: read 2 = loaded 1 + duplicate 0 + quarantined 1 in ")
+    again = clickmart("ingest", folder / "good.jsonl", "--source", "native")
+    assert "Already loaded, by load 1" in again.stdout
+    forced = clickmart("ingest", folder / "good.jsonl", "--source", "native", "--force", "--json")
+    result = json.loads(forced.stdout)
+    assert {name: result[name] for name in ("load_id", "read", "duplicate", "quarantined")} == {
+        "load_id": 2,
+        "read": 2,
+        "duplicate": 1,
+        "quarantined": 1,
+    }
+    ledger = json.loads(clickmart("loads", "--json").stdout)
+    assert [row["load_id"] for row in ledger] == [2, 1]
+    (bad,) = json.loads(clickmart("quarantine", "show", "--load", 1, "--json").stdout)
+    assert bad["row"] == 2
+    assert bad["file"].endswith("good.jsonl")
+    assert "missing_visitor_id" in bad["reasons"]
+
+
+def test_help_names_every_command(clickmart: Command) -> None:
+    said = clickmart("--help").stdout
+    for command in (
+        "up",
+        "generate",
+        "ingest",
+        "loads",
+        "quarantine",
+        "db",
+        "build",
+        "docs",
+        "doctor",
+    ):
+        assert f" {command} " in said
+
+
+def test_the_doctor_names_the_remedy(clickmart: Command) -> None:
+    well = clickmart("doctor", "--json")
+    assert well.returncode == 0, well.stdout
+    names = {finding["name"] for finding in json.loads(well.stdout)}
+    assert {"Python", "Java", "Engine", "PostgreSQL", "Disk", "dbt-core"} <= names
+    ill = clickmart("doctor", PGHOST="127.0.0.1", PGPORT="1", CLICKMART_EMBEDDED="")
+    assert ill.returncode == 1
+    assert "Check PGHOST, PGPORT, PGUSER" in ill.stdout

@@ -1,0 +1,200 @@
+"""Loading: nothing is lost, twice is once, and a kill leaves nothing half-done."""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ingestion import aggregate, batch, lake, load
+from ingestion.settings import Settings
+
+Query = Callable[..., list[tuple[Any, ...]]]
+
+CONTENT = (
+    "select e.event_id, event_type, event_ts, visitor_id, properties::text, count(line_id) "
+    "from raw.events as e left join raw.event_items as i using (event_id) "
+    "group by e.event_id order by e.event_id"
+)
+
+
+def events(event: Any, count: int, start: int = 0) -> list[dict[str, Any]]:
+    return [
+        event(
+            event_id=f"e{i}",
+            visitor_id=f"v{i % 7}",
+            event_ts=f"2026-03-{1 + i % 9:02}T10:{i % 60:02}:00Z",
+            items=[{"product_id": f"p{k}"} for k in range(i % 3)],
+            properties={"i": i},
+        )
+        for i in range(start, start + count)
+    ]
+
+
+def test_every_row_read_is_accounted_for(ingest: Any, event: Any, query: Query) -> None:
+    rows = [*events(event, 20), event(event_id="e3"), event(event_id=None), event(event_ts="x")]
+    result = ingest(rows)
+    assert (result.read, result.loaded, result.duplicate, result.quarantined) == (23, 20, 1, 2)
+    assert result.reasons == {"invalid_event_ts": 1, "missing_event_id": 1}
+    assert query(
+        "select read_count, loaded_count, duplicate_count, quarantined_count, reasons "
+        "from ops.loads"
+    ) == [(23, 20, 1, 2, result.reasons)]
+    assert query("select count(*) from raw.events") == [(20,)]
+    assert query("select source_row, reasons from raw.quarantined_events order by 1") == [
+        (22, ["missing_event_id"]),
+        (23, ["invalid_event_ts"]),
+    ]
+    assert query("select source_row, event_id from ops.duplicates") == [(21, "e3")]
+
+
+def test_a_file_loaded_before_is_skipped_and_force_counts_its_rows_as_duplicates(
+    ingest: Any, event: Any, query: Query, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in events(event, 9)))
+    ingest(path)
+    before = query(CONTENT)
+    again = ingest(path)
+    assert (again.load_id, again.read, again.skipped_files) == (None, 0, {str(path): 1})
+    forced = ingest(path, force=True)
+    assert (forced.load_id, forced.read, forced.loaded, forced.duplicate) == (2, 9, 0, 9)
+    assert query(CONTENT) == before
+
+
+def test_the_first_load_of_an_event_wins(ingest: Any, event: Any, query: Query) -> None:
+    ingest([event(page_type="first", items=[{"product_id": "a"}])])
+    result = ingest([event(page_type="second", items=[{"product_id": "b"}]), event(event_id="e2")])
+    assert (result.loaded, result.duplicate) == (1, 1)
+    assert query("select page_type, load_id from raw.events where event_id = 'e1'") == [
+        ("first", 1)
+    ]
+    assert query("select product_id from raw.event_items") == [("a",)]
+
+
+def test_any_split_into_loads_gives_the_same_content(
+    ingest: Any, event: Any, query: Query, forget_all: Callable[[], None]
+) -> None:
+    rows = events(event, 60)
+    ingest(rows)
+    whole = query(CONTENT)
+    whole_aggregates = query("select * from raw.agg_sessions order by session_id")
+    forget_all()
+    draw = random.Random(3)
+    draw.shuffle(rows)
+    for part in (rows[:25], rows[20:50], rows[40:], rows[:5]):
+        ingest(part)
+    assert query(CONTENT) == whole
+    assert query("select * from raw.agg_sessions order by session_id") == whole_aggregates
+    assert query(
+        "select sum(read_count), sum(loaded_count), sum(duplicate_count) from ops.loads"
+    ) == [(80, 60, 20)]
+
+
+def test_properties_that_postgres_takes_for_no_json_are_kept_as_text(
+    ingest: Any, query: Query, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.csv"
+    header = "event_id,event_type,event_ts,visitor_id,properties\n"
+    path.write_text(f"{header}e1,page_view,2026-03-01T10:00:00Z,v1,{{not json\n")
+    assert ingest(path).loaded == 1
+    assert query("select properties from raw.events") == [({"unparsed": "{not json"},)]
+
+
+class Killed(BaseException):
+    """Stands for a kill: nothing catches it."""
+
+
+@pytest.mark.parametrize(
+    ("module", "function"),
+    [
+        (lake, "write"),
+        (load, "copy_to_stage"),
+        (load, "move"),
+        (load, "_write_ledger"),
+        (lake, "commit"),
+        (aggregate, "refresh"),
+        (aggregate, "_fill"),
+    ],
+    ids=lambda value: getattr(value, "__name__", value),
+)
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_kill_at_any_step_and_the_same_command_again_give_the_undisturbed_state(
+    ingest: Any,
+    event: Any,
+    query: Query,
+    empty: Settings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    module: Any,
+    function: str,
+    when: str,
+) -> None:
+    path = tmp_path / "a.jsonl"
+    rows = [*events(event, 12), event(event_id="e3"), event(event_id=None)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    true = getattr(module, function)
+
+    def dies(*args: Any, **kwargs: Any) -> Any:
+        if when == "after":
+            true(*args, **kwargs)
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, function, dies)
+        with pytest.raises(Killed):
+            ingest(path)
+    ingest(path)
+    assert query(
+        "select load_id, read_count, loaded_count, duplicate_count, quarantined_count, "
+        "lake_version is not null, aggregated_at is not null from ops.loads"
+    ) == [(1, 14, 12, 1, 1, True, True)]
+    assert query("select count(*), min(load_id) from raw.events") == [(12, 1)]
+    assert query("select count(*) from raw.event_items") == [(12,)]
+    assert query("select sum(event_count)::int from raw.agg_daily_metrics") == [(12,)]
+    assert query("select count(*) from pg_tables where schemaname = 'stage'") == [(0,)]
+    committed = sum(file.row_count for file in lake.written_files(empty.lake, 1))
+    assert committed == 14
+    assert lake.version(empty.lake) == 1
+
+
+def test_two_loads_at_once_take_turns(empty: Settings) -> None:
+    waited = threading.Event()
+    results: list[Any] = []
+    with load.exclusive(empty, lambda: None):
+        second = threading.Thread(
+            target=lambda: _exclusively(empty, waited.set, lambda: results.append("in"))
+        )
+        second.start()
+        assert waited.wait(10)
+        assert results == []
+    second.join(10)
+    assert results == ["in"]
+
+
+def test_an_empty_read_leaves_no_load(ingest: Any, query: Query, tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("event_id,event_type,event_ts,visitor_id\n")
+    with pytest.raises(batch.InputError, match="No rows in"):
+        ingest(path)
+    assert query("select count(*) from ops.loads") == [(0,)]
+
+
+def test_rees46_loads_as_it_is(ingest: Any, query: Query, rees46_file: Path) -> None:
+    result = ingest(rees46_file, "rees46")
+    assert (result.read, result.quarantined) == (1000, 0)
+    assert result.loaded + result.duplicate == 1000
+    with rees46_file.open() as stream:
+        distinct = len({line.strip() for line in stream}) - 1
+    assert result.loaded == distinct
+    assert query("select count(*) from raw.event_items") == [(distinct,)]
+
+
+def _exclusively(settings: Settings, on_wait: Any, work: Any) -> None:
+    with load.exclusive(settings, on_wait):
+        work()

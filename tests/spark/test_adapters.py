@@ -1,0 +1,205 @@
+"""Adapters and validation: what each row becomes, on the engine of this machine."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ingestion.adapters import adapter_for
+from ingestion.contract.rules import RULES
+from ingestion.errors import InputError, UsageError
+from ingestion.files import inspect
+from ingestion.reader import read
+from ingestion.validate import validate
+
+Judge = Callable[..., list[dict[str, Any]]]
+
+
+@pytest.fixture
+def judge(spark: Any, tmp_path: Path) -> Judge:
+    """A function that writes rows or text to a file and returns them validated, in order."""
+
+    def run(content: Any, source: str = "native", suffix: str = ".jsonl") -> list[dict[str, Any]]:
+        path = tmp_path / f"rows{suffix}"
+        if not isinstance(content, str):
+            content = "".join(json.dumps(row) + "\n" for row in content)
+        path.write_text(content)
+        adapter = adapter_for(source)
+        (rows,) = read(spark, inspect([path]), adapter.columns, partitions=2)
+        found = validate(adapter.adapt(rows), source).collect()
+        return sorted((row.asDict(recursive=True) for row in found), key=lambda r: r["source_row"])
+
+    return run
+
+
+ITEM = {"product_id": "p1"}
+BROKEN = {
+    "missing_event_id": {"event_id": " "},
+    "missing_event_type": {"event_type": None},
+    "missing_visitor_id": {"visitor_id": ""},
+    "missing_event_ts": {"event_ts": None},
+    "invalid_event_ts": {"event_ts": "2026-02-30T00:00:00Z"},
+    "event_ts_out_of_range": {"event_ts": "1999-12-31T23:59:59Z"},
+    "invalid_number": {"order_total": "twelve"},
+    "invalid_items": {"items": "[{"},
+    "amount_out_of_range": {"items": [{**ITEM, "unit_price": -1}]},
+    "quantity_out_of_range": {"items": [{**ITEM, "quantity": 0}]},
+    "missing_product_id": {"items": [{"quantity": 1}]},
+    "repeated_line_id": {"items": [{**ITEM, "line_id": "1"}, {**ITEM, "line_id": "1"}]},
+    "oversize_row": {"visitor_id": "v" * 513},
+}
+
+
+def test_every_rule_but_the_readers_own_has_a_broken_row_here() -> None:
+    assert set(BROKEN) == {rule.code for rule in RULES} - {"unparsable_row"}
+
+
+def test_each_broken_row_gets_its_reason_and_no_other(judge: Judge, event: Any) -> None:
+    rows = judge([event(**changes) for changes in BROKEN.values()])
+    assert [row["reasons"] for row in rows] == [[code] for code in BROKEN]
+    assert all("visitor_id" in row["record"] or "event_id" in row["record"] for row in rows)
+
+
+def test_a_valid_row_has_no_reasons_and_no_record(judge: Judge, event: Any) -> None:
+    (row,) = judge([event()])
+    assert (row["reasons"], row["record"], row["source_row"]) == ([], None, 1)
+
+
+def test_an_unparsable_line_keeps_its_text_and_its_neighbours(judge: Judge, event: Any) -> None:
+    good = json.dumps(event())
+    rows = judge(f'{good}\n{{"event_id": "e2",\n{good.replace("e1", "e3")}\n')
+    assert [row["reasons"] for row in rows] == [[], ["unparsable_row"], []]
+    assert rows[1]["record"] == '{"event_id": "e2",'
+
+
+@pytest.mark.parametrize(
+    ("text", "micros"),
+    [
+        ("2026-03-01T10:00:00Z", 0),
+        ("2026-03-01T10:00:00.000007Z", 7),
+        ("2026-03-01 10:00:00 UTC", 0),
+        ("2026-03-01T12:00:00+02:00", 0),
+        ("2026-03-01 10:00:00", 0),
+    ],
+)
+def test_times_with_and_without_a_zone(judge: Judge, event: Any, text: str, micros: int) -> None:
+    (row,) = judge([event(event_ts=text)])
+    assert row["reasons"] == []
+    assert row["event_ts"].replace(tzinfo=None).isoformat(timespec="microseconds") == (
+        f"2026-03-01T10:00:00.{micros:06d}"
+    )
+
+
+def test_amounts_keep_four_places_and_refuse_what_is_no_number(judge: Judge, event: Any) -> None:
+    texts = ["12.34", "1e2", " 7 ", "NaN", "Infinity", "1,5", "1e30"]
+    rows = judge([event(event_id=f"e{i}", order_total=text) for i, text in enumerate(texts)])
+    good = [Decimal("12.34"), Decimal(100), Decimal(7)]
+    assert [row["order_total"] for row in rows[:3]] == good
+    assert [row["reasons"] for row in rows[3:]] == [["invalid_number"]] * 4
+
+
+def test_items_get_positions_as_line_ids_and_typed_numbers(judge: Judge, event: Any) -> None:
+    items = [
+        {"product_id": "p1", "quantity": "2", "unit_price": 1.5},
+        {"product_id": "p2", "quantity": 3.0, "line_id": "x"},
+    ]
+    (row,) = judge([event(items=items)])
+    got = [(i["line_id"], i["product_id"], i["quantity"], i["unit_price"]) for i in row["items"]]
+    assert got == [("1", "p1", 2, Decimal("1.5")), ("x", "p2", 3, None)]
+
+
+def test_a_quantity_that_is_not_whole_is_refused(judge: Judge, event: Any) -> None:
+    (row,) = judge([event(items=[{**ITEM, "quantity": 1.5}])])
+    assert row["reasons"] == ["invalid_number"]
+
+
+def test_an_unknown_type_is_kept_as_custom_under_its_name(judge: Judge, event: Any) -> None:
+    rows = judge([event(event_type="wishlist"), event(event_type="purchase")])
+    assert [(row["event_type"], row["event_name"]) for row in rows] == [
+        ("custom", "wishlist"),
+        ("purchase", None),
+    ]
+
+
+def test_unknown_columns_join_the_properties(judge: Judge, event: Any) -> None:
+    rows = judge(
+        [
+            event(colour="red", properties={"a": 1}),
+            event(colour="red"),
+            event(properties={"a": 1}),
+            event(colour="red", properties={}),
+        ]
+    )
+    got = [json.loads(row["properties"]) for row in rows]
+    assert got == [{"a": 1, "colour": "red"}, {"colour": "red"}, {"a": 1}, {"colour": "red"}]
+
+
+def test_nul_characters_are_taken_out(judge: Judge, event: Any) -> None:
+    (row,) = judge([event(page_url="/a\u0000b", user_id="\u0000")])
+    assert (row["page_url"], row["user_id"], row["reasons"]) == ("/ab", None, [])
+
+
+def test_csv_and_json_lines_give_the_same_event(judge: Judge, event: Any) -> None:
+    full = event(order_total="9.90", items=[{**ITEM, "quantity": 2}], properties={"a": [1]})
+    header, values = [], []
+    for name, value in full.items():
+        text = value if isinstance(value, str) else json.dumps(value)
+        header.append(name)
+        values.append('"' + text.replace('"', '""') + '"')
+    (from_csv,) = judge(f"{','.join(header)}\n{','.join(values)}\n", suffix=".csv")
+    (from_json,) = judge([full])
+    ignored = ("file_id", "source_row", "properties")
+    assert {k: v for k, v in from_csv.items() if k not in ignored} == {
+        k: v for k, v in from_json.items() if k not in ignored
+    }
+    assert json.loads(from_csv["properties"]) == json.loads(from_json["properties"])
+
+
+REES46_HEADER = (
+    "event_time,event_type,product_id,category_id,category_code,brand,price,user_id,user_session\n"
+)
+
+
+def test_rees46_rows_become_events_with_one_item(judge: Judge) -> None:
+    line = "2019-10-01 00:00:01 UTC,{},17,2103807459595387724,a.b,acme,3.20,55,s-1\n"
+    names = ("view", "cart", "purchase", "gift")
+    text = REES46_HEADER + "".join(line.format(name) for name in names)
+    rows = judge(text, "rees46", ".csv")
+    assert [row["event_type"] for row in rows] == [
+        "product_view",
+        "add_to_cart",
+        "purchase",
+        "custom",
+    ]
+    first = rows[0]
+    assert (first["visitor_id"], first["user_id"], first["source_session_id"]) == (
+        "55",
+        "55",
+        "s-1",
+    )
+    assert json.loads(first["properties"]) == {"category_id": "2103807459595387724"}
+    assert first["items"][0]["line_id"] == first["event_id"]
+    assert first["items"][0]["unit_price"] == Decimal("3.20")
+
+
+def test_rees46_rows_that_are_equal_have_one_id_and_others_do_not(judge: Judge) -> None:
+    line = "2019-10-01 00:00:01 UTC,view,17,1,,,3.20,55,s-1\n"
+    rows = judge(REES46_HEADER + line + line + line.replace("17", "18"), "rees46", ".csv")
+    assert rows[0]["event_id"] == rows[1]["event_id"] != rows[2]["event_id"]
+
+
+def test_an_unknown_source_is_named_with_those_known() -> None:
+    with pytest.raises(UsageError, match=r"Unknown source 'ga5'\. Known: native, rees46"):
+        adapter_for("ga5")
+
+
+def test_a_wrong_header_is_named_with_the_likely_rename() -> None:
+    with pytest.raises(InputError, match=r"missing column event_time \(is it 'event_times'\?\)"):
+        adapter_for("rees46").check_columns(
+            "a.csv", ("event_times", "event_type", "product_id", "user_id")
+        )

@@ -1,0 +1,165 @@
+"""Spark's pre-aggregates against a plain recount in Python."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections import defaultdict
+from datetime import datetime, timedelta, timezone
+from decimal import Decimal
+from typing import Any
+
+from ingestion import aggregate
+from ingestion.contract.events import ITEMS_SPARK_TYPE, SOURCE_COLUMNS, spark_ddl
+
+VARIABLES = {
+    "session_timeout_minutes": 30,
+    "reporting_timezone": "UTC",
+    "reporting_currency": "USD",
+    "exclude_bots": True,
+    "bot_min_session_events": 50,
+    "bot_max_mean_gap_seconds": 1.0,
+}
+START = datetime(2026, 3, 1, tzinfo=timezone.utc)
+RATES = [("USD", "2000-01-01", "1"), ("EUR", "2000-01-01", "1.25"), ("EUR", "2026-03-03", "1.5")]
+
+
+def frames(spark: Any, events: list[dict[str, Any]], **changes: Any) -> dict[str, list[Any]]:
+    """Return the pre-aggregates' rows of events, which may leave out any column."""
+    names = [column.name for column in SOURCE_COLUMNS]
+    rows = [
+        (*(event.get(name) for name in names), [_item(i) for i in event.get("items", [])])
+        for event in events
+    ]
+    schema = f"{spark_ddl(SOURCE_COLUMNS)}, items {ITEMS_SPARK_TYPE}"
+    rates = spark.createDataFrame(RATES, "currency string, valid_from string, rate string")
+    found = aggregate.aggregates(
+        spark.createDataFrame(rows, schema), rates, {**VARIABLES, **changes}
+    )
+    return {name: frame.collect() for name, frame in found.items()}
+
+
+def _item(item: dict[str, Any]) -> tuple[Any, ...]:
+    defaults = {"line_id": "1", "product_id": "p1"}
+    names = ("line_id", "product_id", "product_name", "category", "brand", "variant", "quantity")
+    price = Decimal(item["unit_price"]) if "unit_price" in item else None
+    return (*({**defaults, **item}.get(name) for name in names), price, None)
+
+
+def at(seconds: float, event_id: str, visitor: str = "v1", **changes: Any) -> dict[str, Any]:
+    return {
+        "event_id": event_id,
+        "event_type": "page_view",
+        "event_ts": START + timedelta(seconds=seconds),
+        "visitor_id": visitor,
+        **changes,
+    }
+
+
+def key(*parts: str) -> str:
+    return hashlib.md5("\x1f".join(parts).encode()).hexdigest()
+
+
+def test_a_gap_of_the_timeout_stays_and_a_longer_one_splits(spark: Any) -> None:
+    found = frames(spark, [at(0, "a"), at(1800, "b"), at(3600.000001, "c")])
+    sessions = {row.session_id: row.event_count for row in found["agg_sessions"]}
+    assert sessions == {key("v1", "a"): 2, key("v1", "c"): 1}
+
+
+def test_events_of_one_time_are_ordered_by_their_id(spark: Any) -> None:
+    found = frames(spark, [at(0, "b"), at(0, "a")])
+    assert [row.session_id for row in found["agg_sessions"]] == [key("v1", "a")]
+
+
+def test_a_late_login_names_the_visitors_earlier_events(spark: Any) -> None:
+    found = frames(spark, [at(0, "a"), at(9000, "b", user_id="u1"), at(0, "c", "v2")])
+    users = {row.user_key: row.event_count for row in found["agg_users"]}
+    assert users == {key("user", "u1"): 2, key("visitor", "v2"): 1}
+
+
+def test_an_order_shown_twice_counts_once_and_at_its_first_price(spark: Any) -> None:
+    order = {"event_type": "purchase", "order_id": "o1", "items": [{"unit_price": "5"}]}
+    found = frames(
+        spark,
+        [
+            at(0, "a", **order, order_total=Decimal(7)),
+            at(5, "b", **order, order_total=Decimal(9)),
+            at(9, "c", event_type="purchase", order_id="(not set)", items=[{"unit_price": "2"}]),
+            at(9, "d", event_type="purchase", items=[{"unit_price": "3", "quantity": 2}]),
+        ],
+    )
+    (day,) = found["agg_daily_metrics"]
+    assert (day.order_count, day.revenue_amount) == (3, Decimal(15))
+    assert sum(row.purchased_quantity for row in found["agg_products"]) == 4
+
+
+def test_amounts_are_converted_at_the_rate_of_the_orders_day(spark: Any) -> None:
+    def order(day: int, currency: str | None) -> dict[str, Any]:
+        total = Decimal(100)
+        name = f"{day}{currency}"
+        return at(day * 86400, name, event_type="purchase", currency=currency, order_total=total)
+
+    found = frames(
+        spark, [order(0, "EUR"), order(2, "EUR"), order(4, None), order(6, "XXX"), order(8, "USD")]
+    )
+    revenue = [
+        float(r.revenue_amount)
+        for r in sorted(found["agg_daily_metrics"], key=lambda r: r.metric_date)
+    ]
+    assert revenue == [125, 150, 100, 0, 100]
+
+
+def test_bots_are_found_by_name_and_by_pace_and_left_out(spark: Any) -> None:
+    events = [at(i * 0.9, f"fast{i:02}", "fast") for i in range(50)]
+    events += [at(i * 1.0, f"slow{i:02}", "slow") for i in range(50)]
+    events += [at(i * 0.9, f"few{i:02}", "few") for i in range(49)]
+    events += [at(0, "named", "named", is_bot=True), at(9999, "named2", "named")]
+    found = frames(spark, events)
+    bots = {row.visitor_id for row in found["agg_sessions"] if row.is_bot}
+    assert bots == {"fast", "named"}
+    assert found["agg_daily_metrics"][0].visitor_count == 2
+    kept = frames(spark, events, exclude_bots=False)
+    assert kept["agg_daily_metrics"][0].visitor_count == 4
+
+
+def test_days_are_those_of_the_reporting_time_zone(spark: Any) -> None:
+    found = frames(spark, [at(-1, "a"), at(86399, "b")], reporting_timezone="Asia/Tokyo")
+    days = sorted(str(row.metric_date) for row in found["agg_daily_metrics"])
+    assert days == ["2026-03-01", "2026-03-02"]
+
+
+def test_random_events_match_a_recount(spark: Any) -> None:
+    draw = random.Random(7)
+    events = [
+        at(
+            draw.randrange(0, 400_000) + draw.choice([0, 0.5]),
+            f"e{i:04}",
+            f"v{draw.randrange(12)}",
+            event_type=draw.choice(["page_view", "product_view", "add_to_cart"]),
+            user_id=draw.choice([None, None, None, "u1", "u2"]),
+            items=[{"product_id": draw.choice("xyz")}],
+        )
+        for i in range(600)
+    ]
+    sessions: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    last: dict[str, Any] = {}
+    current: dict[str, str] = {}
+    for event in sorted(events, key=lambda e: (e["event_ts"], e["event_id"])):
+        visitor = event["visitor_id"]
+        gap = event["event_ts"] - last.get(visitor, datetime.min.replace(tzinfo=timezone.utc))
+        if gap > timedelta(minutes=30):
+            current[visitor] = key(visitor, event["event_id"])
+        last[visitor] = event["event_ts"]
+        sessions[current[visitor]].append(event)
+    found = frames(spark, events)
+    assert {r.session_id: (r.event_count, r.product_view_count) for r in found["agg_sessions"]} == {
+        session: (len(own), sum(e["event_type"] == "product_view" for e in own))
+        for session, own in sessions.items()
+    }
+    views = defaultdict(int)
+    for event in events:
+        if event["event_type"] == "product_view":
+            views[event["event_ts"].date(), event["items"][0]["product_id"]] += 1
+    assert {
+        (r.metric_date, r.product_id): r.view_count for r in found["agg_products"] if r.view_count
+    } == views

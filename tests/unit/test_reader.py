@@ -1,0 +1,147 @@
+"""The reader: every row of text arrives, and a bad one takes no neighbour with it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from ingestion import files, reader
+from ingestion.contract.events import SOURCE_COLUMNS
+
+WANTED = {"id": "string", "text": "string"}
+
+
+def rows_of(path: Path, types: dict[str, str] | None = None) -> list[dict[str, Any]]:
+    """Return all rows of a file, by row number."""
+    (file,) = files.inspect([path])
+    found = [
+        row
+        for split in file.splits
+        for batch in reader.read_split(split, types or WANTED)
+        for row in batch.to_pylist()
+    ]
+    return sorted(found, key=lambda row: row["source_row"])
+
+
+def csv_rows(tmp_path: Path, content: str | bytes) -> list[tuple[Any, ...]]:
+    path = tmp_path / "a.csv"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return [
+        (r["source_row"], "BAD", r["record"])
+        if r["is_unparsable"]
+        else (r["source_row"], r["id"], r["text"])
+        for r in rows_of(path)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("id,text\n1,a\n2,b\n", [(2, "1", "a"), (3, "2", "b")]),
+        ("id,text\r\n1,a\r\n2,b\r\n", [(2, "1", "a"), (3, "2", "b")]),
+        ("id,text\n1,a\n\n \n2,b", [(2, "1", "a"), (5, "2", "b")]),
+        ("id,text\n1,\n,b\n", [(2, "1", None), (3, None, "b")]),
+        ("text,id\na,1\n", [(2, "1", "a")]),
+        ("\ufeffid,text\n1,a\n", [(2, "1", "a")]),
+        ('id,text\n1,"a,b"\n2,"say ""x"""\n', [(2, "1", "a,b"), (3, "2", 'say "x"')]),
+        ("id,text\n1,a\n2,b,c\n3,d\n", [(2, "1", "a"), (3, "BAD", "2,b,c"), (4, "3", "d")]),
+        ("id,text\n1\n2,b\n", [(2, "BAD", "1"), (3, "2", "b")]),
+        ('id,text\n1,"a\nb"\n2,c\n', [(2, "1", "a\nb"), (4, "2", "c")]),
+        ('id,text\n1,"a\n2,b\n3,c\n', [(2, "BAD", '1,"a'), (3, "2", "b"), (4, "3", "c")]),
+        (
+            'id,text\n1,a"\n2,b\n3,"c\nd"\n4,e\n',
+            [(2, "BAD", '1,a"'), (3, "2", "b"), (4, "3", "c\nd"), (6, "4", "e")],
+        ),
+        (b"id,text\n1,caf\xe9\n2,b\n", [(2, "1", "caf\ufffd"), (3, "2", "b")]),
+    ],
+    ids=[
+        "plain",
+        "windows line ends",
+        "blank lines",
+        "empty is null",
+        "columns in another order",
+        "byte order mark",
+        "quotes",
+        "too many columns",
+        "too few columns",
+        "a line break in quotes",
+        "an open quote spoils its own line alone",
+        "a stray quote before a true line break",
+        "invalid UTF-8 is replaced",
+    ],
+)
+def test_csv_rows(tmp_path: Path, content: str | bytes, expected: list[tuple[Any, ...]]) -> None:
+    assert csv_rows(tmp_path, content) == expected
+
+
+def test_a_quoted_line_break_across_two_chunks_is_one_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reader, "CHUNK_BYTES", 16)
+    content = "id,text\n" + "".join(f'{i},"one\ntwo"\n' for i in range(20))
+    assert csv_rows(tmp_path, content) == [(2 + 2 * i, str(i), "one\ntwo") for i in range(20)]
+
+
+def test_columns_beyond_those_wanted_are_kept_as_json(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("id,colour,text,size\n1,red,a,\n2,,b,\n")
+    assert [row["extra"] for row in rows_of(path)] == ['{"colour":"red"}', None]
+
+
+def test_json_lines_keep_numbers_objects_and_broken_lines(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(
+        '{"id": 12345678901234567890, "text": [1, {"a": null}], "new": {"x": 1}}\n'
+        '{"id": "2", "text": tru\n'
+        "[1, 2]\n"
+        "\n"
+        '{"id": false, "text": 1.50}\n'
+    )
+    rows = rows_of(path)
+    assert [(r["source_row"], r["is_unparsable"]) for r in rows] == [
+        (1, False),
+        (2, True),
+        (3, True),
+        (5, False),
+    ]
+    assert json.loads(rows[0]["text"]) == [1, {"a": None}]
+    assert json.loads(rows[0]["extra"]) == {"new": {"x": 1}}
+    assert rows[1]["record"] == '{"id": "2", "text": tru'
+    assert (rows[3]["id"], rows[3]["text"]) == ("false", "1.5")
+    assert rows[0]["id"] == "12345678901234567890"
+
+
+def test_parquet_keeps_types_where_it_can_and_numbers_its_rows(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    table = pa.table(
+        {
+            "event_id": pa.array([1, 2, 3], pa.int64()),
+            "event_ts": pa.array([0, 1, 2], pa.timestamp("ms")),
+            "order_total": pa.array([1.25, None, float("nan")]),
+            "colour": ["red", None, "blue"],
+        }
+    )
+    pq.write_table(table, path, row_group_size=2)
+    (file,) = files.inspect([path])
+    types = reader.parquet_types([file], SOURCE_COLUMNS)
+    assert (types["event_ts"], types["order_total"]) == ("timestamp", "string")
+    rows = rows_of(path, types)
+    assert [row["source_row"] for row in rows] == [1, 2, 3]
+    assert [row["event_id"] for row in rows] == ["1", "2", "3"]
+    assert [row["order_total"] for row in rows] == ["1.25", None, "nan"]
+    assert [row["extra"] for row in rows] == ['{"colour":"red"}', None, '{"colour":"blue"}']
+
+
+def test_splits_are_shared_out_evenly_and_none_is_lost() -> None:
+    splits = [
+        files.Split(f"{i}", i, "csv", None, 0, size, 1, size)
+        for i, size in enumerate([100, 1, 1, 1, 97, 1])
+    ]
+    bins = reader.balance(splits, 2)
+    assert sorted(s.path for part in bins for s in part) == [str(i) for i in range(6)]
+    assert sorted(sum(s.byte_count for s in part) for part in bins) == [100, 101]

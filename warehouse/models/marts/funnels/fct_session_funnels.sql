@@ -1,0 +1,49 @@
+{%- set steps = ["product_view", "add_to_cart", "checkout_start", "purchase"] %}
+with sessions as (
+    select
+        session_id,
+        user_key,
+        session_date,
+        device_type,
+        channel
+    from {{ ref("fct_sessions") }}
+    where {{ is_counted() }}
+),
+
+funnels as (
+    {{ funnel(ref("fct_events"), "session_id", steps, where=is_counted()) | indent(4) }}
+),
+
+final as (
+    select
+        sessions.session_id,
+        sessions.user_key,
+        sessions.session_date,
+        sessions.device_type,
+        sessions.channel,
+        coalesce(funnels.furthest_step_number, 0) as furthest_step_number,
+        case funnels.furthest_step_number
+            {%- for step in steps %}
+                when {{ loop.index }} then '{{ step }}'
+            {%- endfor %}
+            else '(none)'
+        end as furthest_step,
+        {%- for step in steps %}
+            funnels.{{ step }}_at,
+        {%- endfor %}
+        {%- for step in steps[1:] %}
+            {%- set before = steps[loop.index0] %}
+            cast(
+                {{ seconds_between("funnels." ~ before ~ "_at", "funnels." ~ step ~ "_at") }}
+                as numeric(12, 3)
+            ) as {{ before }}_to_{{ step }}_seconds,
+        {%- endfor %}
+        cast(
+            {{ seconds_between("funnels.product_view_at", "funnels.purchase_at") }}
+            as numeric(12, 3)
+        ) as product_view_to_purchase_seconds
+    from sessions
+    left join funnels on sessions.session_id = funnels.session_id
+)
+
+select * from final
