@@ -9,62 +9,15 @@ with aggregates as (
     from {{ source("raw", "agg_products") }}
 ),
 
-events as (
-    select
-        event_id,
-        event_type,
-        event_date
-    from {{ ref("fct_events") }}
-    where event_type in ('product_view', 'add_to_cart') and {{ is_counted() }}
-),
-
-event_products as (
-    select distinct
-        event_id,
-        product_id
-    from {{ ref("stg_raw__event_items") }}
-),
-
-order_items as (
-    select
-        order_date,
-        product_id,
-        quantity
-    from {{ ref("fct_order_items") }}
-    where {{ is_counted() }}
-),
-
-counts as (
-    select
-        events.event_date as metric_date,
-        event_products.product_id,
-        count(*) filter (where events.event_type = 'product_view') as view_count,
-        count(*) filter (where events.event_type = 'add_to_cart') as add_to_cart_count,
-        0 as purchased_quantity
-    from events
-    inner join event_products
-        on events.event_id = event_products.event_id
-    group by events.event_date, event_products.product_id
-    union all
-    select
-        order_date as metric_date,
-        product_id,
-        0 as view_count,
-        0 as add_to_cart_count,
-        sum(quantity) as purchased_quantity
-    from order_items
-    group by order_date, product_id
-),
-
 marts as (
     select
         metric_date,
         product_id,
-        sum(view_count) as view_count,
-        sum(add_to_cart_count) as add_to_cart_count,
-        sum(purchased_quantity) as purchased_quantity
-    from counts
-    group by metric_date, product_id
+        view_count,
+        add_to_cart_count,
+        purchased_quantity
+    from {{ ref("fct_product_metrics") }}
+    where view_count > 0 or add_to_cart_count > 0 or purchased_quantity > 0
 )
 
 select

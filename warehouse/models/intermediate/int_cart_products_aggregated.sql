@@ -69,7 +69,9 @@ final as (
         sum(added_quantity) as added_quantity,
         sum(removed_quantity) as removed_quantity,
         greatest(sum(added_quantity) - sum(removed_quantity), 0) as final_quantity,
-        max(unit_price_amount) filter (where price_recency_number = 1) as unit_price_amount
+        cast(
+            max(unit_price_amount) filter (where price_recency_number = 1) as numeric(18, 4)
+        ) as unit_price_amount
     from cart_lines
     group by session_id, product_id
 )

@@ -74,8 +74,8 @@ final as (
         currency,
         valid_from,
         valid_until,
-        rate,
-        reporting_rate
+        cast(rate as numeric(18, 8)) as rate,
+        cast(reporting_rate as numeric(18, 8)) as reporting_rate
     from rates_completed
 )
 

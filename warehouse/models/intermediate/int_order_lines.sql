@@ -43,7 +43,7 @@ final as (
         product_id,
         quantity,
         source_unit_price_amount,
-        quantity * source_unit_price_amount as source_gross_amount,
+        cast(quantity * source_unit_price_amount as numeric(24, 4)) as source_gross_amount,
         source_discount_amount
     from lines_ranked
     where repeat_number = 1

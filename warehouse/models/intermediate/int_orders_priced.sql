@@ -75,11 +75,17 @@ final as (
         cast(orders.line_count as integer) as line_count,
         cast(orders.item_quantity as bigint) as item_quantity,
         orders.currency,
-        orders.source_gross_amount,
-        {{ converted_amount("orders.source_gross_amount") }} as gross_amount,
-        {{ converted_amount("orders.source_tax_amount") }} as tax_amount,
-        {{ converted_amount("orders.source_shipping_amount") }} as shipping_amount,
-        {{ converted_amount("orders.source_discount_amount") }} as discount_amount,
+        cast(orders.source_gross_amount as numeric(24, 4)) as source_gross_amount,
+        cast(
+            {{ converted_amount("orders.source_gross_amount") }} as numeric(24, 4)
+        ) as gross_amount,
+        cast({{ converted_amount("orders.source_tax_amount") }} as numeric(18, 4)) as tax_amount,
+        cast(
+            {{ converted_amount("orders.source_shipping_amount") }} as numeric(18, 4)
+        ) as shipping_amount,
+        cast(
+            {{ converted_amount("orders.source_discount_amount") }} as numeric(24, 4)
+        ) as discount_amount,
         orders.coupon,
         rates.rate,
         rates.reporting_rate

@@ -18,8 +18,16 @@ known_sources as (
     from {{ ref("traffic_sources") }}
 ),
 
+-- An empty cell of a seed is null in the warehouse, and an empty text in unit tests.
 rules as (
-    select * from {{ ref("channel_rules") }}
+    select
+        rule_rank,
+        channel,
+        nullif(source_category, '') as source_category,
+        nullif(source_pattern, '') as source_pattern,
+        nullif(medium_pattern, '') as medium_pattern,
+        nullif(campaign_pattern, '') as campaign_pattern
+    from {{ ref("channel_rules") }}
 ),
 
 source_names as (

@@ -88,10 +88,13 @@ final as (
         user_orders.first_order_date,
         user_orders.last_order_date,
         coalesce(user_orders.order_day_count, 0) as order_day_count,
-        coalesce(user_orders.gross_revenue_amount, 0) as gross_revenue_amount,
-        coalesce(user_orders.refund_amount, 0) as refund_amount,
-        coalesce(user_orders.gross_revenue_amount, 0) - coalesce(user_orders.refund_amount, 0)
-            as net_revenue_amount,
+        cast(coalesce(user_orders.gross_revenue_amount, 0) as numeric(24, 4))
+            as gross_revenue_amount,
+        cast(coalesce(user_orders.refund_amount, 0) as numeric(24, 4)) as refund_amount,
+        cast(
+            coalesce(user_orders.gross_revenue_amount, 0) - coalesce(user_orders.refund_amount, 0)
+            as numeric(24, 4)
+        ) as net_revenue_amount,
         user_sessions.first_channel,
         user_sessions.last_channel,
         user_sessions.first_device_type,
