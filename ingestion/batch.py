@@ -15,12 +15,12 @@ from datetime import datetime, timezone
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
-from ingestion import aggregate, lake, load
+from ingestion import aggregates, lake, load, stage
 from ingestion.adapters import adapter_for
 from ingestion.errors import InputError
 from ingestion.files import InputFile, expand, inspect
 from ingestion.postgres import apply_ddl, connect
-from ingestion.reader import read
+from ingestion.readers import read
 from ingestion.settings import Settings
 from ingestion.spark import parallelism, session
 from ingestion.validate import validate
@@ -94,7 +94,7 @@ def catch_up(spark: SparkSession, settings: Settings, report: Report) -> None:
     Call it only while holding the loaders' lock.
     """
     with connect(settings) as connection, connection.cursor() as cursor:
-        load.drop_stages(cursor)
+        stage.drop_all(cursor)
         last = load.last_load_id(cursor)
         cursor.execute("select load_id from ops.loads where lake_version is null order by load_id")
         pending = [load_id for (load_id,) in cursor.fetchall()]
@@ -103,7 +103,7 @@ def catch_up(spark: SparkSession, settings: Settings, report: Report) -> None:
         _commit_to_lake(settings, load_id)
     if _is_behind(settings):
         report("Aggregating what an earlier load left")
-        aggregate.refresh(spark, settings)
+        aggregates.refresh(spark, settings)
 
 
 def _load(
@@ -123,7 +123,7 @@ def _load(
     if written.event_count + written.quarantined_count == 0:
         raise InputError(f"No rows in {', '.join(str(file.path) for file in files[:3])}.")
     report(f"Loading {written.event_count:,} events into PostgreSQL")
-    stage = load.copy_to_stage(spark, settings, written.files, partitions=partitions)
+    staged = stage.copy_files(spark, settings, written.files, partitions=partitions)
     with connect(settings) as connection, connection.cursor() as cursor:
         counts = load.move(
             cursor,
@@ -133,13 +133,13 @@ def _load(
             seconds=lambda: _since(began),
             files=files,
             written=written,
-            stage=stage,
+            stage=staged,
         )
     _commit_to_lake(settings, load_id)
     with connect(settings, autocommit=True) as connection, connection.cursor() as cursor:
         cursor.execute("analyze raw.events, raw.event_items")
     report("Aggregating in Spark")
-    aggregate.refresh(spark, settings)
+    aggregates.refresh(spark, settings)
     return LoadResult(load_id, **asdict(counts), reasons=written.reasons)
 
 

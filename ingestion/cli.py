@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import subprocess
 import sys
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
-from ingestion import ledger, postgres, warehouse
+from ingestion import embedded, ledger, postgres, warehouse
+from ingestion.console import err, escaped, out, print_json, show_rows, show_steps
 from ingestion.errors import ClickmartError, UsageError
 from ingestion.settings import Settings
 
@@ -35,9 +30,6 @@ db_app = typer.Typer(no_args_is_help=True, help="The database: embedded, or the 
 quarantine_app = typer.Typer(no_args_is_help=True, help="Rows that were set aside, and why.")
 app.add_typer(db_app, name="db")
 app.add_typer(quarantine_app, name="quarantine")
-
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 Force = Annotated[
@@ -69,7 +61,7 @@ def up(
     options = GenerateOptions(
         people=users, sessions=sessions, days=days, products=products, seed=seed
     )
-    with _steps() as steps:
+    with show_steps() as steps:
         result = demo.up(settings, options, steps)
     _show_up(settings, result)
 
@@ -121,13 +113,13 @@ def generate(
         spike=spike,
         **{name: rate for name, rate in rates.items() if rate is not None},
     )
-    with _steps() as steps:
+    with show_steps() as steps:
         steps.start("Starting the engine")
         with session(Settings.load()) as spark:
             steps.start("Generating events")
             summary = run(spark, options, out_dir, steps.progress)
     if as_json:
-        _print_json(asdict(summary))
+        print_json(asdict(summary))
         return
     out.print(
         f"{summary.rows:,} rows in {summary.files:,} files, "
@@ -147,10 +139,10 @@ def ingest(
     """Load event files: every row is loaded, counted as a duplicate, or quarantined."""
     from ingestion import batch
 
-    with _steps() as steps:
+    with show_steps() as steps:
         result = batch.ingest(Settings.load(), paths, source, force=force, report=steps.start)
     if as_json:
-        _print_json(result.as_dict())
+        print_json(result.as_dict())
         return
     for path, load_id in result.skipped_files.items():
         out.print(f"Already loaded, by load {load_id}: {path} (--force reads it again)")
@@ -176,7 +168,7 @@ def loads(
 ) -> None:
     """The ledger: what every load read, and what became of it."""
     rows = ledger.loads(Settings.load(), limit)
-    _show(rows, as_json, empty="No loads yet. Load a file: clickmart ingest PATH --source NAME")
+    show_rows(rows, as_json, empty="No loads yet. Load a file: clickmart ingest PATH --source NAME")
 
 
 @quarantine_app.command("show")
@@ -188,7 +180,7 @@ def quarantine_show(
 ) -> None:
     """Quarantined rows, with file, row, reasons and what was read."""
     rows = ledger.quarantined(Settings.load(), load, reason, limit)
-    _show(rows, as_json, empty="Nothing is quarantined.")
+    show_rows(rows, as_json, empty="Nothing is quarantined.")
 
 
 @app.command()
@@ -198,7 +190,7 @@ def doctor(as_json: JsonFlag = False) -> None:
 
     findings = doctor_.examine(Settings.load())
     if as_json:
-        _print_json([asdict(finding) for finding in findings])
+        print_json([asdict(finding) for finding in findings])
     else:
         for finding in findings:
             mark = "[green]ok [/green]" if finding.is_well else "[red]bad[/red]"
@@ -224,7 +216,7 @@ def build(context: typer.Context) -> None:
 def docs() -> None:
     """Write the dbt documentation, with the lineage, as one HTML file."""
     settings = Settings.load()
-    with _steps() as steps:
+    with show_steps() as steps:
         steps.start("Writing the documentation")
         path = warehouse.docs(settings)
     out.print(f"{path}", soft_wrap=True)
@@ -236,21 +228,21 @@ def docs() -> None:
 @db_app.command("start")
 def db_start() -> None:
     """Start the embedded PostgreSQL and leave it running; make the schemas and roles."""
-    _show_status(postgres.start(Settings.load()))
+    _show_status(embedded.start(Settings.load()))
 
 
 @db_app.command("stop")
 def db_stop() -> None:
     """Stop the embedded PostgreSQL."""
-    out.print("Stopped." if postgres.stop(Settings.load()) else "It was not running.")
+    out.print("Stopped." if embedded.stop(Settings.load()) else "It was not running.")
 
 
 @db_app.command("status")
 def db_status(as_json: JsonFlag = False) -> None:
     """Where the database is, and whether it answers (exit code 1 if not)."""
-    status = postgres.status(Settings.load())
+    status = embedded.status(Settings.load())
     if as_json:
-        _print_json(asdict(status))
+        print_json(asdict(status))
     else:
         _show_status(status)
     if not status.is_running:
@@ -277,61 +269,7 @@ def db_psql(context: typer.Context) -> None:
 # -- how things are shown ------------------------------------------------------------------------
 
 
-class _Steps:
-    """Shows the step at work: a bar on a terminal, a plain line elsewhere."""
-
-    def __init__(self, progress: Progress | None) -> None:
-        self._progress = progress
-        self._task: Any = None
-
-    def start(self, text: str) -> None:
-        """Begin the next step."""
-        if self._progress is None:
-            err.print(f"{text} ...")
-            return
-        if self._task is not None:
-            self._progress.update(self._task, total=1, completed=1)
-        self._task = self._progress.add_task(text, total=None)
-
-    def progress(self, done: int, total: int) -> None:
-        """Say how far the step has come."""
-        if self._progress is not None:
-            self._progress.update(self._task, completed=done, total=total)
-
-
-@contextmanager
-def _steps() -> Iterator[_Steps]:
-    if not err.is_terminal:
-        yield _Steps(None)
-        return
-    columns = (SpinnerColumn(finished_text="✓"), TextColumn("{task.description}"))
-    with Progress(*columns, BarColumn(), TimeElapsedColumn(), console=err) as progress:
-        yield _Steps(progress)
-        for task in progress.tasks:
-            progress.update(task.id, total=1, completed=1)
-
-
-def _show(rows: list[dict[str, Any]], as_json: bool, *, empty: str) -> None:
-    if as_json:
-        _print_json(rows)
-        return
-    if not rows:
-        out.print(empty)
-        return
-    table = Table(box=None, pad_edge=False)
-    for name in rows[0]:
-        is_number = isinstance(rows[0][name], int | float)
-        table.add_column(name, justify="right" if is_number else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*("" if v is None else str(v) for v in row.values()))
-    out.print(table)
-
-
-def _print_json(value: Any) -> None:
-    sys.stdout.write(json.dumps(value, default=str) + "\n")
-
-
-def _show_status(status: postgres.ServerStatus) -> None:
+def _show_status(status: embedded.ServerStatus) -> None:
     kind = "embedded" if status.is_embedded else "given by PG variables"
     if status.is_running:
         place = f"{status.host}:{status.port}/{status.database}"
@@ -341,26 +279,24 @@ def _show_status(status: postgres.ServerStatus) -> None:
 
 
 def _show_up(settings: Settings, result: Any) -> None:
-    out.print()
-    out.print(f"[bold]Your warehouse is ready[/bold] ({result.seconds:.0f} s).")
-    for name, count in result.row_counts.items():
-        out.print(f"  {count:>12,}  {name}")
-    out.print()
-    out.print(f"Documentation and lineage  {result.docs}", soft_wrap=True)
-    out.print(
-        f"Database                   {postgres.status(settings).host}:"
-        f"{postgres.status(settings).port}/{postgres.status(settings).database}"
-        "  (clickmart db psql, clickmart db url)",
-        soft_wrap=True,
-    )
-    out.print("Tableau and other BI       clickmart db url --bi  (sees the schema reports alone)")
-    out.print()
-    out.print("What next:")
-    out.print(
-        "  source .venv/bin/activate       then dbt run, dbt test, dbt build work as they are"
-    )
-    out.print("  clickmart ingest FILE --source rees46    bring your own events")
-    out.print("  clickmart loads                 what was read, and what became of it")
+    database = embedded.status(settings)
+    place = f"{database.host}:{database.port}/{database.database}"
+    lines = [
+        "",
+        f"[bold]Your warehouse is ready[/bold] ({result.seconds:.0f} s).",
+        *(f"  {count:>12,}  {name}" for name, count in result.row_counts.items()),
+        "",
+        f"Documentation, lineage  {result.docs}",
+        f"Database                {place} (clickmart db psql, clickmart db url)",
+        "Tableau and other BI    clickmart db url --bi (sees the schema reports alone)",
+        "",
+        "What next:",
+        "  source .venv/bin/activate   then dbt run, dbt test and dbt build work as they are",
+        "  clickmart loads             what was read, and what became of it",
+        "  clickmart ingest --help     events of your own (make clean first: do not mix them)",
+    ]
+    for line in lines:
+        out.print(line, soft_wrap=True)
 
 
 def _date(text: str) -> date:
@@ -376,7 +312,7 @@ def main() -> None:
     try:
         app()
     except ClickmartError as error:
-        err.print(f"[red]error:[/red] {_escaped(str(error))}", soft_wrap=True)
+        err.print(f"[red]error:[/red] {escaped(str(error))}", soft_wrap=True)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         err.print("Stopped. Nothing is half-written; give the command again to go on.")
@@ -387,11 +323,7 @@ def main() -> None:
         log.write_text(traceback.format_exc())
         first = next((line for line in str(error).splitlines() if line.strip()), "")
         err.print(
-            f"[red]error:[/red] {_escaped(f'{type(error).__name__}: {first}')} (details: {log})",
+            f"[red]error:[/red] {escaped(f'{type(error).__name__}: {first}')} (details: {log})",
             soft_wrap=True,
         )
         sys.exit(1)
-
-
-def _escaped(text: str) -> str:
-    return text.replace("[", r"\[")

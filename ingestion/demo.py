@@ -10,7 +10,7 @@ from typing import Protocol
 
 from psycopg2 import sql
 
-from ingestion import batch, postgres, warehouse
+from ingestion import batch, embedded, postgres, warehouse
 from ingestion.errors import UsageError
 from ingestion.generate import GenerateOptions, generate
 from ingestion.settings import Settings
@@ -45,7 +45,7 @@ def up(settings: Settings, options: GenerateOptions, steps: Steps) -> UpResult:
     """
     began = time.monotonic()
     steps.start("Starting PostgreSQL")
-    postgres.start(settings)
+    embedded.start(settings)
     events = settings.home / "generated"
     _check_same_options(settings, events, options)
     steps.start(f"Starting the engine ({engine_name(settings)})")

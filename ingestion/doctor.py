@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from ingestion import postgres
+from ingestion import embedded
 from ingestion.settings import Settings
 from ingestion.spark import OLDEST_JAVA, engine_name, java_version
 
@@ -87,7 +87,7 @@ def _engine(settings: Settings) -> Iterator[Finding]:
 
 
 def _postgres(settings: Settings) -> Iterator[Finding]:
-    status = postgres.status(settings)
+    status = embedded.status(settings)
     kind = "embedded" if status.is_embedded else "given by PG variables"
     if status.is_running:
         where = f"{status.host}:{status.port}, {kind}"

@@ -1,51 +1,26 @@
-"""Load the lake's files into PostgreSQL: parallel COPY into stages, then one transaction.
+"""Load staged rows into `raw` in one transaction, and write the ledger in the same.
 
-Tasks COPY their files into UNLOGGED tables of their own and answer with the tables' names. A task
-that is tried again makes a new table, and only the tables of the tasks that ended are read; what
-killed loads left behind is dropped by the next one. The ledger's row commits with the data.
+Loaders exclude each other by a lock, so the loads' numbers grow in the order of their commits.
 """
 
 from __future__ import annotations
 
-import io
-import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 from psycopg2 import sql
 from psycopg2.extras import Json, execute_values
 
 from ingestion import lake
-from ingestion.contract.arrow import arrow_fields
-from ingestion.contract.events import EVENT_COLUMNS, ITEM_COLUMNS, Column
+from ingestion.contract.events import ITEM_COLUMNS, Column
 from ingestion.files import InputFile
-from ingestion.postgres import connect, connection_parameters
+from ingestion.postgres import connect
 from ingestion.settings import Settings
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+from ingestion.stage import EVENTS, ITEMS, ORIGIN, QUARANTINED, Stage
 
 LOCK = "clickmart load"
-BATCH_ROWS = 20_000
-
-_ORIGIN = (Column("file_id", "bigint"), Column("source_row", "bigint"))
-_EVENTS = tuple(column for column in EVENT_COLUMNS if column.name != "load_id")
-_ITEMS = (*_ORIGIN, Column("event_id"), *ITEM_COLUMNS)
-_QUARANTINED = (Column("source"), *_ORIGIN, Column("reasons"), Column("record"))
-
-
-@dataclass(frozen=True)
-class Stage:
-    """The stage tables of a load, by what they hold."""
-
-    events: tuple[str, ...]
-    items: tuple[str, ...]
-    quarantined: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -81,13 +56,6 @@ def last_load_id(cursor: Any) -> int:
     return int(cursor.fetchone()[0])
 
 
-def drop_stages(cursor: Any) -> None:
-    """Drop stage tables, all of them orphans while the lock is held and no task runs."""
-    cursor.execute("select tablename from pg_tables where schemaname = 'stage'")
-    for (name,) in cursor.fetchall():
-        cursor.execute(sql.SQL("drop table {}").format(sql.Identifier("stage", name)))
-
-
 def loaded_files(cursor: Any, source: str, files: Sequence[InputFile]) -> dict[str, int]:
     """Return, by SHA-256, the load of those files that were loaded before from this source."""
     cursor.execute(
@@ -96,169 +64,6 @@ def loaded_files(cursor: Any, source: str, files: Sequence[InputFile]) -> dict[s
         (source, [file.sha256 for file in files]),
     )
     return dict(cursor.fetchall())
-
-
-# -- COPY into stages ----------------------------------------------------------------------------
-
-
-def copy_to_stage(
-    spark: SparkSession, settings: Settings, files: Sequence[lake.LakeFile], *, partitions: int
-) -> Stage:
-    """COPY lake files into stage tables, several at a time; return the tables' names."""
-    bins: list[list[lake.LakeFile]] = [[] for _ in range(max(1, min(partitions, len(files))))]
-    for file in sorted(files, key=lambda f: -f.row_count):
-        min(bins, key=lambda b: sum(f.row_count for f in b)).append(file)
-    task = _copy_task(bins, settings.lake, connection_parameters(settings))
-    tables = spark.range(0, len(bins), 1, len(bins)).mapInArrow(task, "kind string, name string")
-    by_kind: dict[str, list[str]] = {"events": [], "items": [], "quarantined": []}
-    for row in tables.collect():
-        by_kind[row.kind].append(row.name)
-    return Stage(*(tuple(sorted(names)) for names in by_kind.values()))
-
-
-def _copy_task(
-    bins: list[list[lake.LakeFile]], root: str, parameters: dict[str, Any]
-) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    def copy_task(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        import psycopg2
-
-        kinds, names = [], []
-        for batch in batches:
-            for number in batch.column(0).to_pylist():
-                connection = psycopg2.connect(**parameters)
-                with connection, connection.cursor() as cursor:
-                    for kind, name in _copy_files(cursor, root, bins[number]):
-                        kinds.append(kind)
-                        names.append(name)
-                connection.close()
-        yield pa.RecordBatch.from_pydict(
-            {"kind": pa.array(kinds, pa.string()), "name": pa.array(names, pa.string())}
-        )
-
-    return copy_task
-
-
-def copy_frame(
-    frame: DataFrame, settings: Settings, columns: tuple[Column, ...]
-) -> tuple[str, ...]:
-    """COPY a DataFrame's rows into stage tables, a task each; return the tables' names."""
-    names = [column.name for column in columns]
-    parameters = connection_parameters(settings)
-
-    def copy_task(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        import psycopg2
-
-        connection = psycopg2.connect(**parameters)
-        with connection, connection.cursor() as cursor:
-            name = copy_batches(cursor, columns, (batch.select(names) for batch in batches))
-        connection.close()
-        yield pa.RecordBatch.from_pydict({"name": pa.array([name], pa.string())})
-
-    tables = frame.select(*names).mapInArrow(copy_task, "name string").collect()
-    return tuple(sorted(row.name for row in tables))
-
-
-def _copy_files(cursor: Any, root: str, files: list[lake.LakeFile]) -> Iterator[tuple[str, str]]:
-    events = [str(Path(root) / "events" / f.path) for f in files if f.table == "events"]
-    bad = [str(Path(root) / "quarantine" / f.path) for f in files if f.table == "quarantine"]
-    if events:
-        yield "events", copy_batches(cursor, _EVENTS, _event_batches(events))
-        yield "items", copy_batches(cursor, _ITEMS, _item_batches(events))
-    if bad:
-        yield "quarantined", copy_batches(cursor, _QUARANTINED, _quarantine_batches(bad))
-
-
-def copy_batches(
-    cursor: Any, columns: tuple[Column, ...], batches: Iterator[pa.RecordBatch]
-) -> str:
-    """COPY batches, in binary, into a new UNLOGGED stage table; return its name.
-
-    The batches' schema must be the columns', by name and order: binary COPY goes by position.
-    """
-    from pgpq import ArrowToPostgresBinaryEncoder
-
-    name = f"copy_{uuid.uuid4().hex}"
-    table = sql.Identifier("stage", name)
-    types = {"jsonb": "text"}
-    fields = [
-        sql.SQL("{} {}").format(
-            sql.Identifier(c.name), sql.SQL(types.get(c.postgres_type, c.postgres_type))
-        )
-        for c in columns
-    ]
-    cursor.execute(
-        sql.SQL("create unlogged table {} ({})").format(table, sql.SQL(", ").join(fields))
-    )
-    schema = pa.schema(arrow_fields(columns))
-    encoder = ArrowToPostgresBinaryEncoder(schema)
-    copy = sql.SQL("copy {} from stdin with (format binary)").format(table)
-    cursor.copy_expert(copy, _Stream(_encode(encoder, schema, batches)), size=2**20)
-    return name
-
-
-def _encode(encoder: Any, schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> Iterator[bytes]:
-    yield encoder.write_header()
-    for batch in batches:
-        if batch.schema.names != schema.names:
-            raise AssertionError(f"columns {batch.schema.names} are not {schema.names}")
-        yield encoder.write_batch(batch.cast(schema))
-    yield encoder.finish()
-
-
-class _Stream(io.RawIOBase):
-    """A file of byte chunks, read as COPY asks."""
-
-    def __init__(self, chunks: Iterator[bytes]) -> None:
-        self._chunks = chunks
-        self._rest = memoryview(b"")
-
-    def read(self, size: int = -1) -> bytes:
-        while not self._rest:
-            chunk = next(self._chunks, None)
-            if chunk is None:
-                return b""
-            self._rest = memoryview(chunk)
-        piece = self._rest[:size] if size >= 0 else self._rest
-        self._rest = self._rest[len(piece) :]
-        return bytes(piece)
-
-
-def _event_batches(paths: list[str]) -> Iterator[pa.RecordBatch]:
-    names = [column.name for column in _EVENTS]
-    for path in paths:
-        with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(BATCH_ROWS, columns=names):
-                yield batch.select(names)
-
-
-def _item_batches(paths: list[str]) -> Iterator[pa.RecordBatch]:
-    import pyarrow.compute as pc
-
-    for path in paths:
-        with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(
-                BATCH_ROWS, columns=["file_id", "source_row", "event_id", "items"]
-            ):
-                items = batch.column(batch.schema.names.index("items"))
-                parent = pc.list_parent_indices(items)
-                flat = pc.list_flatten(items)
-                keys = batch.select(["file_id", "source_row", "event_id"]).take(parent)
-                yield pa.RecordBatch.from_arrays(
-                    [*keys.columns, *(flat.field(c.name) for c in ITEM_COLUMNS)],
-                    names=[c.name for c in _ITEMS],
-                )
-
-
-def _quarantine_batches(paths: list[str]) -> Iterator[pa.RecordBatch]:
-    import pyarrow.compute as pc
-
-    names = [column.name for column in _QUARANTINED]
-    for path in paths:
-        with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(BATCH_ROWS, columns=names):
-                batch = batch.select(names)
-                reasons = pc.binary_join(batch.column(names.index("reasons")), ",")
-                yield batch.set_column(names.index("reasons"), "reasons", reasons)
 
 
 # -- the one transaction -------------------------------------------------------------------------
@@ -316,7 +121,7 @@ def _find_duplicates(cursor: Any, stage: Stage) -> int:
     )
     if not stage.events:
         return 0
-    columns = (*_ORIGIN, Column("event_id"), Column("received_at", "timestamp"))
+    columns = (*ORIGIN, Column("event_id"), Column("received_at", "timestamp"))
     cursor.execute(
         sql.SQL(
             """
@@ -354,11 +159,11 @@ def _insert_events(cursor: Any, load_id: int, stage: Stage) -> int:
         return 0
     cursor.execute(
         sql.SQL("insert into raw.events ({names}, load_id) select {values}, {load_id} ").format(
-            names=sql.SQL(", ").join(sql.Identifier(c.name) for c in _EVENTS),
-            values=sql.SQL(", ").join(_value(c) for c in _EVENTS),
+            names=sql.SQL(", ").join(sql.Identifier(c.name) for c in EVENTS),
+            values=sql.SQL(", ").join(_value(c) for c in EVENTS),
             load_id=sql.Literal(load_id),
         )
-        + sql.SQL("from ({}) as staged").format(_all_of(stage.events, _EVENTS))
+        + sql.SQL("from ({}) as staged").format(_all_of(stage.events, EVENTS))
         + sql.SQL(_NOT_DUPLICATE)
     )
     count = int(cursor.rowcount)
@@ -368,7 +173,7 @@ def _insert_events(cursor: Any, load_id: int, stage: Stage) -> int:
         sql.SQL("insert into raw.event_items ({}, load_id) select {}, {} ").format(
             names, names, sql.Literal(load_id)
         )
-        + sql.SQL("from ({}) as staged").format(_all_of(stage.items, _ITEMS))
+        + sql.SQL("from ({}) as staged").format(_all_of(stage.items, ITEMS))
         + sql.SQL(_NOT_DUPLICATE)
     )
     return count
@@ -393,7 +198,7 @@ def _insert_quarantined(cursor: Any, load_id: int, stage: Stage) -> None:
                 "(load_id, source, file_id, source_row, reasons, record) "
                 "select {}, source, file_id, source_row, string_to_array(reasons, ','), record "
                 "from ({}) as staged"
-            ).format(sql.Literal(load_id), _all_of(stage.quarantined, _QUARANTINED))
+            ).format(sql.Literal(load_id), _all_of(stage.quarantined, QUARANTINED))
         )
 
 

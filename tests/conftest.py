@@ -34,11 +34,11 @@ def _remove_home() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def settings() -> Iterator[Settings]:
     """Settings of a running PostgreSQL of the tests' own."""
-    from ingestion import postgres
+    from ingestion import embedded
 
-    postgres.start(Settings.load())
+    embedded.start(Settings.load())
     yield Settings.load()
-    postgres.stop(Settings.load())
+    embedded.stop(Settings.load())
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ingestion import aggregate, batch, lake, load
+from ingestion import aggregates, batch, lake, load
 from ingestion.settings import Settings
 
 Query = Callable[..., list[tuple[Any, ...]]]
@@ -118,8 +118,8 @@ class Killed(BaseException):
         (load, "move"),
         (load, "_write_ledger"),
         (lake, "commit"),
-        (aggregate, "refresh"),
-        (aggregate, "_fill"),
+        (aggregates, "refresh"),
+        (aggregates, "_fill"),
     ],
     ids=lambda value: getattr(value, "__name__", value),
 )

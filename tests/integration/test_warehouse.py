@@ -18,7 +18,7 @@ import psycopg2
 import pyarrow.parquet as pq
 import pytest
 
-from ingestion import postgres
+from ingestion import embedded, postgres
 from ingestion.settings import Settings
 
 REPORTS = (
@@ -71,7 +71,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warehouse]:
     ran = warehouse.run("clickmart", "up", *SIZE)
     assert ran.returncode == 0, ran.stderr + ran.stdout
     yield warehouse
-    postgres.stop(warehouse.settings)
+    embedded.stop(warehouse.settings)
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +148,8 @@ def test_the_bi_role_reads_every_report_and_nothing_else(built: Warehouse) -> No
 
 def test_every_row_written_is_accounted_for(built: Warehouse, truth: dict[str, Any]) -> None:
     (counts,) = built.query(
-        "select read_count, loaded_count, duplicate_count, quarantined_count, reasons from ops.loads"
+        "select read_count, loaded_count, duplicate_count, quarantined_count, reasons "
+        "from ops.loads"
     )
     assert counts == (
         truth["rows"],
@@ -243,4 +244,4 @@ def test_real_rows_fill_every_mart_they_can(tmp_path: Path, rees46_file: Path) -
         for report in REPORTS:
             warehouse.query(f"select * from reports.{report}")
     finally:
-        postgres.stop(warehouse.settings)
+        embedded.stop(warehouse.settings)

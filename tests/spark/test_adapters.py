@@ -14,7 +14,7 @@ from ingestion.adapters import adapter_for
 from ingestion.contract.rules import RULES
 from ingestion.errors import InputError, UsageError
 from ingestion.files import inspect
-from ingestion.reader import read
+from ingestion.readers import read
 from ingestion.validate import validate
 
 Judge = Callable[..., list[dict[str, Any]]]

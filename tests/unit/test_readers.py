@@ -10,8 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ingestion import files, reader
+from ingestion import files, readers
 from ingestion.contract.events import SOURCE_COLUMNS
+from ingestion.readers import rows
 
 WANTED = {"id": "string", "text": "string"}
 
@@ -22,7 +23,7 @@ def rows_of(path: Path, types: dict[str, str] | None = None) -> list[dict[str, A
     found = [
         row
         for split in file.splits
-        for batch in reader.read_split(split, types or WANTED)
+        for batch in readers.read_split(split, types or WANTED)
         for row in batch.to_pylist()
     ]
     return sorted(found, key=lambda row: row["source_row"])
@@ -82,7 +83,7 @@ def test_csv_rows(tmp_path: Path, content: str | bytes, expected: list[tuple[Any
 def test_a_quoted_line_break_across_two_chunks_is_one_row(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reader, "CHUNK_BYTES", 16)
+    monkeypatch.setattr(rows, "CHUNK_BYTES", 16)
     content = "id,text\n" + "".join(f'{i},"one\ntwo"\n' for i in range(20))
     assert csv_rows(tmp_path, content) == [(2 + 2 * i, str(i), "one\ntwo") for i in range(20)]
 
@@ -128,7 +129,7 @@ def test_parquet_keeps_types_where_it_can_and_numbers_its_rows(tmp_path: Path) -
     )
     pq.write_table(table, path, row_group_size=2)
     (file,) = files.inspect([path])
-    types = reader.parquet_types([file], SOURCE_COLUMNS)
+    types = readers.parquet_types([file], SOURCE_COLUMNS)
     assert (types["event_ts"], types["order_total"]) == ("timestamp", "string")
     rows = rows_of(path, types)
     assert [row["source_row"] for row in rows] == [1, 2, 3]
@@ -142,6 +143,6 @@ def test_splits_are_shared_out_evenly_and_none_is_lost() -> None:
         files.Split(f"{i}", i, "csv", None, 0, size, 1, size)
         for i, size in enumerate([100, 1, 1, 1, 97, 1])
     ]
-    bins = reader.balance(splits, 2)
+    bins = readers.balance(splits, 2)
     assert sorted(s.path for part in bins for s in part) == [str(i) for i in range(6)]
     assert sorted(sum(s.byte_count for s in part) for part in bins) == [100, 101]

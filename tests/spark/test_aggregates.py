@@ -9,7 +9,7 @@ from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 
-from ingestion import aggregate
+from ingestion import aggregates
 from ingestion.contract.events import ITEMS_SPARK_TYPE, SOURCE_COLUMNS, spark_ddl
 
 VARIABLES = {
@@ -33,7 +33,7 @@ def frames(spark: Any, events: list[dict[str, Any]], **changes: Any) -> dict[str
     ]
     schema = f"{spark_ddl(SOURCE_COLUMNS)}, items {ITEMS_SPARK_TYPE}"
     rates = spark.createDataFrame(RATES, "currency string, valid_from string, rate string")
-    found = aggregate.aggregates(
+    found = aggregates.aggregates(
         spark.createDataFrame(rows, schema), rates, {**VARIABLES, **changes}
     )
     return {name: frame.collect() for name, frame in found.items()}

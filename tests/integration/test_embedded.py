@@ -17,7 +17,7 @@ import psutil
 import psycopg2
 import pytest
 
-from ingestion import postgres
+from ingestion import embedded, postgres
 from ingestion.errors import DatabaseError
 from ingestion.settings import Settings
 
@@ -28,7 +28,7 @@ def home(tmp_path: Path) -> Iterator[Settings]:
     own = Settings(home=tmp_path / "home")
     yield own
     if own.home.exists():
-        postgres.stop(own)
+        embedded.stop(own)
 
 
 def count_of_tables(settings: Settings) -> int:
@@ -38,18 +38,18 @@ def count_of_tables(settings: Settings) -> int:
 
 
 def test_start_is_repeatable_and_stop_too(home: Settings) -> None:
-    first, second = postgres.start(home), postgres.start(home)
+    first, second = embedded.start(home), embedded.start(home)
     assert first.is_running
     assert (first.pid, first.port) == (second.pid, second.port)
     assert count_of_tables(home) == 10
-    assert postgres.stop(home)
-    assert not postgres.stop(home)
-    assert not postgres.status(home).is_running
+    assert embedded.stop(home)
+    assert not embedded.stop(home)
+    assert not embedded.status(home).is_running
 
 
 def test_two_starts_at_once_start_one_server(home: Settings) -> None:
     code = (
-        "from ingestion import postgres as p, settings as s; print(p.start(s.Settings.load()).pid)"
+        "from ingestion import embedded as p, settings as s; print(p.start(s.Settings.load()).pid)"
     )
     environment = {**os.environ, "CLICKMART_HOME": str(home.home)}
 
@@ -71,29 +71,29 @@ def test_two_starts_at_once_start_one_server(home: Settings) -> None:
 def test_a_taken_port_is_left_alone(home: Settings) -> None:
     with socket.socket() as other:
         try:
-            other.bind(("127.0.0.1", postgres.FIRST_PORT))
+            other.bind(("127.0.0.1", embedded.FIRST_PORT))
             other.listen()
         except OSError:
             pass  # another program has it: all the better
-        status = postgres.start(home)
+        status = embedded.start(home)
     assert status.is_running
-    assert status.port != postgres.FIRST_PORT
+    assert status.port != embedded.FIRST_PORT
 
 
 def test_a_port_taken_while_the_server_was_down_is_replaced(home: Settings) -> None:
-    before = postgres.start(home)
-    postgres.stop(home)
+    before = embedded.start(home)
+    embedded.stop(home)
     with socket.socket() as other:
         other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         other.bind(("127.0.0.1", before.port))
         other.listen()
-        after = postgres.start(home)
+        after = embedded.start(home)
     assert after.is_running
     assert after.port != before.port
 
 
 def test_a_crash_is_recovered_from(home: Settings) -> None:
-    before = postgres.start(home)
+    before = embedded.start(home)
     assert before.pid is not None
     with postgres.connect(home) as connection, connection.cursor() as cursor:
         cursor.execute("create table raw.kept as select 1 as id")
@@ -102,7 +102,7 @@ def test_a_crash_is_recovered_from(home: Settings) -> None:
     os.kill(before.pid, signal.SIGKILL)
     psutil.wait_procs([server, *children], timeout=20)
     assert (home.home / "postgres" / "postmaster.pid").exists()
-    after = postgres.start(home)
+    after = embedded.start(home)
     assert after.is_running
     with postgres.connect(home) as connection, connection.cursor() as cursor:
         cursor.execute("select id from raw.kept")
@@ -110,22 +110,22 @@ def test_a_crash_is_recovered_from(home: Settings) -> None:
 
 
 def test_a_pid_file_that_names_another_program_is_stale(home: Settings) -> None:
-    postgres.start(home)
+    embedded.start(home)
     pid_file = home.home / "postgres" / "postmaster.pid"
     text = pid_file.read_text()
-    postgres.stop(home)
+    embedded.stop(home)
     pid_file.write_text(text.replace(text.split()[0], str(os.getpid()), 1))
-    assert postgres.start(home).is_running
+    assert embedded.start(home).is_running
 
 
 def test_a_half_made_cluster_is_made_anew(home: Settings) -> None:
     (home.home / "postgres.new").mkdir(parents=True)
     (home.home / "postgres.new" / "junk").write_text("left by a kill")
-    assert postgres.start(home).is_running
+    assert embedded.start(home).is_running
 
 
 def test_secrets_are_for_the_owner_alone_and_the_password_is_asked_for(home: Settings) -> None:
-    status = postgres.start(home)
+    status = embedded.start(home)
     for name in ("password", "server.json", "bi_password"):
         assert (home.home / name).stat().st_mode & 0o077 == 0
     with pytest.raises(psycopg2.OperationalError, match="password"):
@@ -139,7 +139,7 @@ def test_secrets_are_for_the_owner_alone_and_the_password_is_asked_for(home: Set
 
 
 def test_it_listens_on_loopback_alone(home: Settings) -> None:
-    status = postgres.start(home)
+    status = embedded.start(home)
     addresses = {
         c.laddr.ip for c in psutil.net_connections("tcp") if c.laddr and c.laddr.port == status.port
     }
@@ -149,14 +149,14 @@ def test_it_listens_on_loopback_alone(home: Settings) -> None:
 def test_a_server_that_is_down_is_said_in_one_line(home: Settings) -> None:
     with pytest.raises(DatabaseError, match=r"not running\. Start it: clickmart db start"):
         count_of_tables(home)
-    postgres.start(home)
-    postgres.stop(home)
+    embedded.start(home)
+    embedded.stop(home)
     with pytest.raises(DatabaseError, match=r"not running\. Start it: clickmart db start"):
         count_of_tables(home)
 
 
 def test_the_bi_role_sees_reports_alone_and_writes_nothing(home: Settings) -> None:
-    postgres.start(home)
+    embedded.start(home)
     connection = psycopg2.connect(postgres.url(home, for_bi=True))
     connection.autocommit = True
     for forbidden in (
@@ -172,7 +172,7 @@ def test_the_bi_role_sees_reports_alone_and_writes_nothing(home: Settings) -> No
 
 
 def test_every_program_of_the_environment_finds_the_server(home: Settings) -> None:
-    status = postgres.start(home)
+    status = embedded.start(home)
     environment = {**os.environ, "CLICKMART_HOME": str(home.home)}
     code = (
         "import ingestion.settings as s; s.adopt_embedded_server(); "
@@ -198,8 +198,8 @@ def test_a_server_the_user_names_is_never_replaced(home: Settings) -> None:
 
 
 def test_stopping_leaves_no_process(home: Settings) -> None:
-    status = postgres.start(home)
-    postgres.stop(home)
+    status = embedded.start(home)
+    embedded.stop(home)
     time.sleep(0.2)
     assert status.pid is not None
     if psutil.pid_exists(status.pid):  # as a zombie, where nobody reaps orphans

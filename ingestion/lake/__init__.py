@@ -1,0 +1,29 @@
+"""The lake: Parquet files under a Delta log, in two tables, `events` and `quarantine`.
+
+The only module that knows the lake. Tasks write files that nobody sees until one commit names
+them all, so a kill leaves the lake as it was; `remove_uncommitted` clears what it left behind.
+Files lie at `<table>/load_id=N/event_date=YYYY-MM-DD/`, so any reader of Parquet can read them.
+"""
+
+from ingestion.lake.log import (
+    commit,
+    read_events,
+    remove,
+    remove_uncommitted,
+    version,
+    written_files,
+)
+from ingestion.lake.tables import LakeFile
+from ingestion.lake.write import Written, write
+
+__all__ = [
+    "LakeFile",
+    "Written",
+    "commit",
+    "read_events",
+    "remove",
+    "remove_uncommitted",
+    "version",
+    "write",
+    "written_files",
+]

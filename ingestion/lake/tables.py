@@ -1,0 +1,48 @@
+"""The lake's two tables: their columns, their partitions, and what is known of a file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import pyarrow as pa
+
+from ingestion.contract.arrow import arrow_fields, arrow_type
+from ingestion.contract.events import ITEMS, ITEMS_SPARK_TYPE, LOAD_COLUMNS, SOURCE_COLUMNS
+
+Table = Literal["events", "quarantine"]
+
+# load_id and event_date are partitions: they stand in the path and in the Delta log.
+SCHEMAS: dict[Table, pa.Schema] = {
+    "events": pa.schema(
+        [
+            *arrow_fields(SOURCE_COLUMNS),
+            *arrow_fields(column for column in LOAD_COLUMNS if column.name != "load_id"),
+            pa.field(ITEMS, arrow_type(ITEMS_SPARK_TYPE)),
+        ]
+    ),
+    "quarantine": pa.schema(
+        [
+            ("source", pa.string()),
+            ("file_id", pa.int64()),
+            ("source_row", pa.int64()),
+            ("reasons", pa.list_(pa.string())),
+            ("record", pa.string()),
+        ]
+    ),
+}
+PARTITIONS: dict[Table, list[str]] = {
+    "events": ["load_id", "event_date"],
+    "quarantine": ["load_id"],
+}
+
+
+@dataclass(frozen=True)
+class LakeFile:
+    """A written file: `path` is relative to its table's folder; `event_date` is ISO."""
+
+    table: Table
+    path: str
+    event_date: str | None
+    row_count: int
+    byte_count: int

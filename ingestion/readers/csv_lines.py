@@ -1,0 +1,216 @@
+"""CSV: quick where each line is a record, careful where quotes do not add up.
+
+A quoted field may hold line breaks; an open quote that no later line closes spoils its own line
+alone.
+"""
+
+from __future__ import annotations
+
+import csv
+import itertools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+
+from ingestion.files import Split, csv_header, open_input
+from ingestion.readers.rows import Line, bad_rows, json_text, line_batches, line_text, row_batch
+
+MOST_LINES_OF_A_RECORD = 100
+
+
+def read_csv(split: Split, wanted: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
+    header = _header_of(split)
+    carried: list[Line] = []
+    for batch in line_batches(split):
+        records = batch[1:] if batch and batch[0][0] == 1 else batch
+        lines, carried = _cut_at_open_quote(carried + records, len(header))
+        yield from _parse_csv(split, lines, header, wanted)
+    yield from _parse_csv(split, carried, header, wanted)
+
+
+def _cut_at_open_quote(lines: list[Line], width: int) -> tuple[list[Line], list[Line]]:
+    """Keep back the last lines when a quote opened in them may close in the next batch."""
+    odd = [i for i, (_, line) in enumerate(lines) if line.count(b'"') % 2]
+    at = 0
+    while at < len(odd) - 1:
+        row, _ = _joined_record(lines, odd[at], set(odd), width)
+        at += 2 if row is not None else 1
+    if at < len(odd) and odd[at] >= len(lines) - MOST_LINES_OF_A_RECORD:
+        return lines[: odd[at]], lines[odd[at] :]
+    return lines, []
+
+
+def _header_of(split: Split) -> tuple[str, ...]:
+    with open_input(split.path, split.compression) as stream:
+        text = b""
+        while b"\n" not in text and (chunk := stream.read(65_536)):
+            text += chunk
+    return csv_header(text.split(b"\n", 1)[0])
+
+
+def _parse_csv(
+    split: Split, lines: list[Line], header: tuple[str, ...], wanted: tuple[str, ...]
+) -> Iterator[pa.RecordBatch]:
+    plain, odd = _split_by_quotes(lines)
+    good, bad = _parse_plain(plain, header)
+    joined, torn = _parse_odd(lines, odd, header)
+    bad += torn
+    for numbers, table in (good, joined):
+        if numbers:
+            columns = [_column(table, header, name, len(numbers)) for name in wanted]
+            extra = _extra_of(table, header, wanted)
+            yield row_batch(split, pa.array(numbers, pa.int64()), columns, wanted, extra=extra)
+    if bad:
+        yield bad_rows(split, bad, wanted)
+
+
+def _split_by_quotes(lines: list[Line]) -> tuple[list[Line], list[int]]:
+    """Separate lines that stand alone from the positions of those with an odd number of quotes."""
+    odd = [i for i, (_, line) in enumerate(lines) if b'"' in line and line.count(b'"') % 2]
+    if not odd:
+        return lines, odd
+    inside = _inside_quotes(odd)
+    return [line for i, line in enumerate(lines) if i not in inside], odd
+
+
+def _inside_quotes(odd: list[int]) -> set[int]:
+    """Return the positions of odd lines, and of the lines a quoted line break may bind to them."""
+    inside = set(odd)
+    for opening, closing in itertools.pairwise(odd):
+        if closing - opening <= MOST_LINES_OF_A_RECORD:
+            inside.update(range(opening, closing + 1))
+    return inside
+
+
+def _parse_plain(
+    lines: list[Line], header: tuple[str, ...]
+) -> tuple[tuple[list[int], pa.Table], list[tuple[int, str]]]:
+    """Parse lines that hold one record each, quickly; each alone where the quick way is unsure."""
+    rejected: list[int] = []
+
+    def reject(row: Any) -> str:
+        rejected.append(row.number)
+        return "skip"
+
+    if not lines:
+        return ([], None), []
+    try:
+        table = _pyarrow_csv(b"\n".join(line for _, line in lines), header, reject)
+    except pa.ArrowInvalid:
+        return _parse_alone(lines, header)
+    if table.num_rows + len(rejected) != len(lines):
+        return _parse_alone(lines, header)
+    gone = {number - 1 for number in rejected}
+    numbers = [number for i, (number, _) in enumerate(lines) if i not in gone]
+    bad = [(lines[i][0], line_text(lines[i][1])) for i in sorted(gone)]
+    return (numbers, table), bad
+
+
+def _pyarrow_csv(data: bytes, header: tuple[str, ...], reject: Callable[[Any], str]) -> pa.Table:
+    return pa_csv.read_csv(
+        pa.BufferReader(data),
+        read_options=pa_csv.ReadOptions(
+            column_names=[str(i) for i in range(len(header))],
+            use_threads=False,
+            block_size=max(len(data) + 1, 1024),
+        ),
+        parse_options=pa_csv.ParseOptions(invalid_row_handler=reject, ignore_empty_lines=False),
+        convert_options=pa_csv.ConvertOptions(
+            column_types={str(i): pa.binary() for i in range(len(header))},
+            null_values=[""],
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=True,
+        ),
+    )
+
+
+def _parse_alone(
+    lines: list[Line], header: tuple[str, ...]
+) -> tuple[tuple[list[int], pa.Table], list[tuple[int, str]]]:
+    numbers, rows, bad = [], [], []
+    for number, line in lines:
+        row = _csv_record(line_text(line), len(header))
+        if row is None:
+            bad.append((number, line_text(line)))
+        else:
+            numbers.append(number)
+            rows.append(row)
+    return (numbers, _table(rows, header)), bad
+
+
+def _parse_odd(
+    lines: list[Line], odd: list[int], header: tuple[str, ...]
+) -> tuple[tuple[list[int], pa.Table], list[tuple[int, str]]]:
+    """Join records that span lines; where that gives no record, each line stands for itself."""
+    numbers: list[int] = []
+    rows: list[list[str]] = []
+    bad: list[tuple[int, str]] = []
+    position, inside = 0, sorted(_inside_quotes(odd)) if odd else []
+    while position < len(inside):
+        at = inside[position]
+        row, used = _joined_record(lines, at, set(odd), len(header))
+        if row is None:
+            bad.append((lines[at][0], line_text(lines[at][1])))
+        else:
+            numbers.append(lines[at][0])
+            rows.append(row)
+        position += used
+    return (numbers, _table(rows, header)), bad
+
+
+def _joined_record(
+    lines: list[Line], at: int, odd: set[int], width: int
+) -> tuple[list[str] | None, int]:
+    alone = _csv_record(line_text(lines[at][1]), width) if at not in odd else None
+    if alone is not None:
+        return alone, 1
+    if at in odd:
+        for end in range(at + 1, min(at + MOST_LINES_OF_A_RECORD, len(lines))):
+            if end in odd:
+                text = b"\n".join(line for _, line in lines[at : end + 1])
+                row = _csv_record(line_text(text), width)
+                return (row, end - at + 1) if row is not None else (None, 1)
+    return None, 1
+
+
+def _csv_record(text: str, width: int) -> list[str] | None:
+    try:
+        records = list(csv.reader([text], strict=True))
+    except csv.Error:
+        return None
+    return records[0] if len(records) == 1 and len(records[0]) == width else None
+
+
+def _table(rows: list[list[str]], header: tuple[str, ...]) -> pa.Table:
+    columns = zip(*rows, strict=True) if rows else [[] for _ in header]
+    return pa.table(
+        {str(i): pa.array([v or None for v in c], pa.string()) for i, c in enumerate(columns)}
+    )
+
+
+def _column(table: pa.Table, header: tuple[str, ...], name: str, count: int) -> pa.Array:
+    if name not in header:
+        return pa.nulls(count, pa.string())
+    return _decoded(table.column(header.index(name)).combine_chunks())
+
+
+def _decoded(values: pa.Array) -> pa.Array:
+    """Turn bytes into text; invalid UTF-8 becomes the replacement character."""
+    try:
+        return values.cast(pa.string())
+    except pa.ArrowInvalid:
+        return pa.array(
+            [None if v is None else v.decode("utf-8", errors="replace") for v in values.to_pylist()]
+        )
+
+
+def _extra_of(table: pa.Table, header: tuple[str, ...], wanted: tuple[str, ...]) -> pa.Array:
+    """Return a JSON object of each row's values that no wanted column takes, null without any."""
+    rest = {name: _column(table, header, name, 0) for name in header if name not in wanted}
+    if not rest:
+        return pa.nulls(table.num_rows, pa.string())
+    rows = pa.table(rest).to_pylist()
+    kept = ({name: value for name, value in row.items() if value is not None} for row in rows)
+    return pa.array([json_text(row) if row else None for row in kept], pa.string())
