@@ -68,26 +68,36 @@ UUID_COLUMNS = ("session_id", "user_key")
 
 
 def refresh(spark: SparkSession, settings: Settings) -> None:
-    """Recompute the pre-aggregates from the lake and replace `raw.agg_*` in one transaction."""
-    events = lake.read_events(spark, settings.lake, engine=engine_name(settings))
-    frames = {}
-    if events is not None:
-        rates = spark.createDataFrame(
-            _exchange_rates(), "currency string, valid_from string, rate string"
-        )
-        frames = aggregates(_without_duplicates(spark, settings, events), rates, settings.dbt_vars)
-    stages = {
-        name: load.copy_frame(frame, settings, TABLES[name]) for name, frame in frames.items()
-    }
+    """Bring `raw.agg_*` up to the lake: recomputed and replaced in one transaction.
+
+    Loads that brought nothing but duplicates change nothing and cost nothing.
+    """
+    stages = _computed(spark, settings) if _has_new_events(settings) else {}
     with connect(settings) as connection, connection.cursor() as cursor:
-        for name, columns in TABLES.items():
+        for name, tables in stages.items():
             cursor.execute(sql.SQL("delete from {}").format(sql.Identifier("raw", name)))
-            if stages.get(name):
-                _fill(cursor, name, columns, stages[name])
+            _fill(cursor, name, TABLES[name], tables)
         cursor.execute(
             "update ops.loads set aggregated_at = clock_timestamp() where aggregated_at is null"
         )
         load.drop_stages(cursor)
+
+
+def _has_new_events(settings: Settings) -> bool:
+    with connect(settings) as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "select exists (select from ops.loads where aggregated_at is null and loaded_count > 0)"
+        )
+        return bool(cursor.fetchone()[0])
+
+
+def _computed(spark: SparkSession, settings: Settings) -> dict[str, tuple[str, ...]]:
+    """Compute the pre-aggregates into stage tables; return the tables' names."""
+    events = lake.read_events(spark, settings.lake, engine=engine_name(settings))
+    schema = "currency string, valid_from string, rate string"
+    rates = spark.createDataFrame(_exchange_rates(), schema)
+    frames = aggregates(_without_duplicates(spark, settings, events), rates, settings.dbt_vars)
+    return {name: load.copy_frame(frame, settings, TABLES[name]) for name, frame in frames.items()}
 
 
 def aggregates(

@@ -119,7 +119,7 @@ def generate(
         experiment=experiment,
         outage=outage,
         spike=spike,
-        **{name: rate for name, rate in rates.items() if rate is not None},  # type: ignore[arg-type]
+        **{name: rate for name, rate in rates.items() if rate is not None},
     )
     with _steps() as steps:
         steps.start("Starting the engine")

@@ -48,7 +48,7 @@ def up(settings: Settings, options: GenerateOptions, steps: Steps) -> UpResult:
     postgres.start(settings)
     events = settings.home / "generated"
     _check_same_options(settings, events, options)
-    steps.start(f"Starting {'Sail' if engine_name(settings) == 'sail' else 'Spark'}")
+    steps.start(f"Starting the engine ({engine_name(settings)})")
     with session(settings) as spark:
         if not (events / "options.json").exists():
             steps.start(f"Generating {options.sessions:,} sessions")

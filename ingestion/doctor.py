@@ -73,7 +73,7 @@ def _other_dbt(_: Settings) -> Iterator[Finding]:
 def _engine(settings: Settings) -> Iterator[Finding]:
     java = java_version()
     if java is None:
-        yield Finding("Java", True, "none found (not needed: Sail runs without)")
+        yield Finding("Java", True, "none found (only Apache Spark needs it)")
     else:
         path, major = java
         note = "" if major >= OLDEST_JAVA else f"; Apache Spark needs {OLDEST_JAVA}+"

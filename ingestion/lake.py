@@ -217,16 +217,14 @@ def _partition_values(file: LakeFile, load_id: int) -> dict[str, str | None]:
 # -- reading -------------------------------------------------------------------------------------
 
 
-def read_events(spark: SparkSession, lake: str, *, engine: str) -> DataFrame | None:
-    """Return all committed events with load_id and event_date; None before the first."""
-    delta = _open(lake, "events")
-    files = [] if delta is None else delta.file_uris()
-    if not files:
-        return None
+def read_events(spark: SparkSession, lake: str, *, engine: str) -> DataFrame:
+    """Return all committed events, with load_id and event_date."""
     root = str(Path(lake) / "events")
     if engine == "sail":  # it reads the log itself, but no partitions from a list of files
         return spark.read.format("delta").load(root)
-    return spark.read.option("basePath", root).parquet(*files)
+    from deltalake import DeltaTable
+
+    return spark.read.option("basePath", root).parquet(*DeltaTable(root).file_uris())
 
 
 # -- writing, inside the tasks -------------------------------------------------------------------

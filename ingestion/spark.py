@@ -37,11 +37,8 @@ def java_version() -> tuple[str, int] | None:
 
 
 def engine_name(settings: Settings) -> str:
-    """Return the engine in use: the one asked for, or Spark where Java 17+ is found, else Sail."""
-    if settings.engine:
-        return settings.engine
-    java = java_version()
-    return "local" if java and java[1] >= OLDEST_JAVA else "sail"
+    """Return the engine in use: the one asked for, else Sail (see docs/decisions/0001)."""
+    return settings.engine or "sail"
 
 
 @contextmanager
@@ -97,13 +94,13 @@ def _spark(settings: Settings, engine: str) -> SparkSession:
 
     logging.getLogger("py4j").setLevel(logging.ERROR)
     builder = SparkSession.builder.appName("clickmart")
+    log = settings.home / "logs" / "spark.log"
     try:
         if engine.startswith("sc://"):
             spark = builder.remote(engine).getOrCreate()
         else:
             master = f"local[{cores()}]" if engine == "local" else engine
-            settings.home.mkdir(parents=True, exist_ok=True)
-            spark = (
+            builder = (
                 builder.master(master)
                 .config("spark.ui.enabled", "false")
                 .config("spark.ui.showConsoleProgress", "false")
@@ -113,12 +110,29 @@ def _spark(settings: Settings, engine: str) -> SparkSession:
                 .config("spark.sql.shuffle.partitions", str(cores()))
                 .config("spark.sql.warehouse.dir", str(settings.home / "spark-warehouse"))
                 .config("spark.log.level", "ERROR")
-                .getOrCreate()
             )
+            with _stderr_to(log):
+                spark = builder.getOrCreate()
     except Exception as error:
-        raise EngineError(f"The engine {engine!r} did not start: {_first_line(error)}") from error
+        raise EngineError(
+            f"The engine {engine!r} did not start: {_first_line(error)} (log: {log})"
+        ) from error
     _configure(spark)
     return spark
+
+
+@contextmanager
+def _stderr_to(log: Path) -> Iterator[None]:
+    """Let the JVM that starts in the block write its chatter to a file, not to the terminal."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    kept = os.dup(2)
+    try:
+        with log.open("w") as stream:
+            os.dup2(stream.fileno(), 2)
+            yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _configure(spark: SparkSession) -> None:

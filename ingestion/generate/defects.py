@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ingestion.generate.columns import Coded, Column, Ids, Integers, Money, Times, scramble
+from ingestion.generate.columns import Coded, Column, scramble
 from ingestion.generate.journeys import State
 from ingestion.generate.options import Format
 from ingestion.generate.simulate import Simulation
@@ -22,7 +23,7 @@ LATE_DELAY_MS = (2 * HOUR_MS, 20 * DAY_MS)
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
-Patch = Callable[[Column, Bools], Column]
+Patch = Callable[[Any, Bools], Column]
 
 
 @dataclass(frozen=True)
@@ -41,35 +42,39 @@ class Defect:
     formats: tuple[Format, ...] = ("csv", "jsonl", "parquet")
 
 
-def _null(column: Column, rows: Bools) -> Column:
+# The columns are of the kind that the patched name has: see rows.py.
+def _null(column: Any, rows: Bools) -> Column:
     if isinstance(column, Coded):
         return replace(column, codes=np.where(rows, -1, column.codes))
-    assert isinstance(column, Ids | Times)  # noqa: S101 - only these are nulled
-    return replace(column, is_null=column.is_null | rows)
+    return _changed(column, is_null=column.is_null | rows)
 
 
 def _cents(value: int) -> Patch:
-    def patch(column: Column, rows: Bools) -> Column:
-        assert isinstance(column, Money)  # noqa: S101
-        return Money(np.where(rows, value, column.cents), column.is_null & ~rows)
+    def patch(column: Any, rows: Bools) -> Column:
+        cents = np.where(rows, value, column.cents)
+        return _changed(column, cents=cents, is_null=column.is_null & ~rows)
 
     return patch
 
 
 def _number(value: int) -> Patch:
-    def patch(column: Column, rows: Bools) -> Column:
-        assert isinstance(column, Integers)  # noqa: S101
-        return Integers(np.where(rows, value, column.numbers), column.is_null & ~rows)
+    def patch(column: Any, rows: Bools) -> Column:
+        numbers = np.where(rows, value, column.numbers)
+        return _changed(column, numbers=numbers, is_null=column.is_null & ~rows)
 
     return patch
 
 
-def _moment(milliseconds: int) -> Patch:
-    def patch(column: Column, rows: Bools) -> Column:
-        assert isinstance(column, Times)  # noqa: S101
-        return replace(column, milliseconds=np.where(rows, milliseconds, column.milliseconds))
+def _moment(value: int) -> Patch:
+    def patch(column: Any, rows: Bools) -> Column:
+        return _changed(column, milliseconds=np.where(rows, value, column.milliseconds))
 
     return patch
+
+
+def _changed(column: Any, **changes: Any) -> Column:
+    changed: Column = replace(column, **changes)
+    return changed
 
 
 YEAR_1970 = 9 * HOUR_MS

@@ -60,9 +60,8 @@ def price_orders(
     is_spike_day: NDArray[np.bool_],
 ) -> Orders:
     """Sum up the orders; `event` are the purchase events, `line_amount` belongs to `lines`."""
-    order = np.searchsorted(event, lines.event)
-    is_line = (order < len(event)) & (event[np.minimum(order, len(event) - 1)] == lines.event)
-    order, amount = order[is_line], line_amount[is_line]
+    is_line = np.isin(lines.event, event)
+    order, amount = np.searchsorted(event, lines.event[is_line]), line_amount[is_line]
     subtotal = np.zeros(len(event), np.int64)
     np.add.at(subtotal, order, amount)
     is_first = lines.number[is_line] == 1

@@ -165,14 +165,16 @@ def _run_blocks(
     tasks = min(options.partitions or os.cpu_count() or 1, total)
     blocks = spark.range(total).repartition(tasks)
     reports = blocks.mapInArrow(_block_writer(options, fresh), REPORT_SCHEMA)
-    with ThreadPoolExecutor(1) as pool:
-        job = pool.submit(reports.collect)
-        try:
-            _watch(job, fresh / "events", total, on_progress)
-            rows = job.result()
-        except Exception as error:
-            line = next((text for text in str(error).splitlines() if text.strip()), repr(error))
-            raise EngineError(f"Generating into {fresh} failed: {line}") from error
+    pool = ThreadPoolExecutor(1)
+    job = pool.submit(reports.collect)
+    try:
+        _watch(job, fresh / "events", total, on_progress)
+        rows = job.result()
+    except Exception as error:
+        line = next((text for text in str(error).splitlines() if text.strip()), repr(error))
+        raise EngineError(f"Generating into {fresh} failed: {line}") from error
+    finally:
+        pool.shutdown(wait=False)  # after an interrupt, stopping the engine ends the job
     counts: Counter[str] = Counter()
     for row in sorted(rows, key=lambda row: int(row["block"])):
         counts.update(json.loads(row["counts"]))

@@ -124,7 +124,7 @@ final as (
             as revenue_share_rate,
         cast(
             totals_added.attributed_revenue_amount / nullif(totals_added.session_count, 0)
-            as numeric(18, 4)
+            as numeric(20, 4)
         ) as revenue_per_session_amount
     from totals_added
     left join channels on totals_added.channel = channels.channel

@@ -1,0 +1,246 @@
+"""The main job, whole: `clickmart up` in an empty home, and a real file in another.
+
+The marts are scored against the generator's truth, and read as a BI tool would.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import pyarrow.parquet as pq
+import pytest
+
+from ingestion import postgres
+from ingestion.settings import Settings
+
+REPORTS = (
+    "rpt_daily_kpis",
+    "rpt_conversion_funnel",
+    "rpt_customer_journey",
+    "rpt_user_segments",
+    "rpt_cohort_retention",
+    "rpt_product_performance",
+    "rpt_cart_abandonment",
+    "rpt_channel_attribution",
+)
+SIZE = ("--sessions", "3000", "--users", "300", "--products", "120", "--days", "60", "--seed", "7")
+
+
+class Warehouse:
+    """A home with a database, and the command line on it."""
+
+    def __init__(self, home: Path) -> None:
+        self.settings = Settings(home=home, lake=str(home / "lake"))
+
+    def run(self, *command: Any) -> subprocess.CompletedProcess[str]:
+        """Run a command of the environment in this home."""
+        program, *arguments = map(str, command)
+        bin_dir = Path(sys.executable).parent
+        environment = {**os.environ, "CLICKMART_HOME": str(self.settings.home)}
+        return subprocess.run(
+            [str(bin_dir / program), *arguments],
+            env=environment,
+            cwd=self.settings.project_dir,
+            capture_output=True,
+            text=True,
+        )
+
+    def query(self, text: str) -> list[tuple[Any, ...]]:
+        """Return a query's rows."""
+        with postgres.connect(self.settings) as connection, connection.cursor() as cursor:
+            cursor.execute(text)
+            return list(cursor.fetchall())
+
+    def value(self, text: str) -> Any:
+        """Return a query's one value."""
+        return self.query(text)[0][0]
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warehouse]:
+    """A warehouse made by `clickmart up`."""
+    warehouse = Warehouse(tmp_path_factory.mktemp("up"))
+    ran = warehouse.run("clickmart", "up", *SIZE)
+    assert ran.returncode == 0, ran.stderr + ran.stdout
+    yield warehouse
+    postgres.stop(warehouse.settings)
+
+
+@pytest.fixture(scope="module")
+def truth(built: Warehouse) -> dict[str, Any]:
+    """What the generator says is in the events."""
+    return dict(json.loads((truth_dir(built) / "summary.json").read_text()))
+
+
+def truth_dir(warehouse: Warehouse) -> Path:
+    return warehouse.settings.home / "generated" / "truth"
+
+
+# -- the main job --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("report", REPORTS)
+def test_every_report_has_rows(built: Warehouse, report: str) -> None:
+    assert built.value(f"select count(*) from reports.{report}") > 0
+
+
+def test_the_documentation_is_one_file_with_every_model(built: Warehouse) -> None:
+    page = (built.settings.home / "docs" / "index.html").read_text()
+    assert page.lstrip().lower().startswith("<!doctype html>")
+    for name in ("fct_sessions", "rpt_daily_kpis", "int_events_sessionized"):
+        assert name in page
+
+
+def test_up_again_changes_nothing(built: Warehouse) -> None:
+    before = built.query("select * from ops.loads")
+    ran = built.run("clickmart", "up", *SIZE)
+    assert ran.returncode == 0, ran.stderr
+    assert built.query("select * from ops.loads") == before
+    assert "Your warehouse is ready" in ran.stdout
+
+
+def test_up_with_other_options_mixes_nothing(built: Warehouse) -> None:
+    ran = built.run("clickmart", "up", "--sessions", "50")
+    assert ran.returncode == 2
+    assert "holds events generated with other options" in ran.stderr
+
+
+def test_bare_dbt_works_without_exports(built: Warehouse) -> None:
+    for command in (
+        ["run", "-s", "dim_dates"],
+        ["test", "-s", "dim_dates"],
+        ["source", "freshness"],
+    ):
+        ran = built.run("dbt", *command)
+        assert ran.returncode == 0, ran.stdout
+
+
+def test_the_build_gave_no_warning(built: Warehouse) -> None:
+    log = (built.settings.home / "logs" / "dbt-build.log").read_text()
+    assert "WARN=0 ERROR=0 SKIP=0" in log
+    assert "deprecat" not in log.lower()
+
+
+def test_the_bi_role_reads_every_report_and_nothing_else(built: Warehouse) -> None:
+    connection = psycopg2.connect(postgres.url(built.settings, for_bi=True))
+    connection.autocommit = True
+    with connection.cursor() as cursor:
+        for report in REPORTS:
+            cursor.execute(f"select * from reports.{report} limit 1")
+        for forbidden in ("marts.fct_orders", "raw.events", "staging.stg_raw__events"):
+            with pytest.raises(psycopg2.Error, match="permission denied"):
+                cursor.execute(f"select * from {forbidden}")
+        with pytest.raises(psycopg2.Error):
+            cursor.execute("delete from reports.rpt_daily_kpis")
+    connection.close()
+
+
+# -- the marts against the truth -----------------------------------------------------------------
+
+
+def test_every_row_written_is_accounted_for(built: Warehouse, truth: dict[str, Any]) -> None:
+    (counts,) = built.query(
+        "select read_count, loaded_count, duplicate_count, quarantined_count, reasons from ops.loads"
+    )
+    assert counts == (
+        truth["rows"],
+        truth["events"],
+        truth["duplicates"],
+        truth["malformed"],
+        truth["malformed_by_reason"],
+    )
+
+
+SCORES = {
+    "events": "select count(*) from marts.fct_events",
+    "sessions": "select count(*) from marts.fct_sessions",
+    "bot_sessions": "select count(*) from marts.fct_sessions where is_bot",
+    "bot_visitors": "select count(*) from marts.dim_visitors where is_bot",
+    "bot_events": "select count(*) from marts.fct_events where is_bot",
+    "visitors": "select count(*) from marts.dim_visitors",
+    "cart_sessions": "select count(*) from marts.fct_carts",
+    "abandoned_carts": "select count(*) from marts.fct_carts where is_abandoned",
+    "abandoned_amount": "select sum(lost_revenue_amount) from marts.fct_carts",
+    "orders": "select count(*) from marts.fct_orders",
+    "gross_amount": "select sum(gross_amount) from marts.fct_orders",
+    "refunds": "select count(*) from marts.fct_refunds",
+    "refund_amount": "select sum(refund_amount) from marts.fct_refunds",
+}
+
+
+@pytest.mark.parametrize("name", SCORES)
+def test_a_mart_equals_the_truth(built: Warehouse, truth: dict[str, Any], name: str) -> None:
+    assert Decimal(built.value(SCORES[name])) == Decimal(truth[name])
+
+
+def test_every_session_is_the_true_one(built: Warehouse) -> None:
+    true = pq.read_table(truth_dir(built) / "sessions.parquet").to_pylist()
+    found = built.query(
+        "select s.visitor_id, e.event_id, s.event_count, s.is_bot, s.is_converted "
+        "from marts.fct_sessions as s "
+        "join marts.fct_events as e on e.session_id = s.session_id and e.session_event_number = 1"
+    )
+    assert set(found) == {
+        (
+            row["visitor_id"],
+            row["first_event_id"],
+            row["event_count"],
+            row["is_bot"],
+            row["has_purchase"],
+        )
+        for row in true
+    }
+
+
+def test_every_order_is_the_true_one(built: Warehouse) -> None:
+    true = pq.read_table(truth_dir(built) / "orders.parquet").to_pylist()
+    found = built.query("select order_id, visitor_id, gross_amount from marts.fct_orders")
+    assert set(found) == {(row["order_id"], row["visitor_id"], row["gross_amount"]) for row in true}
+
+
+# -- a real file ---------------------------------------------------------------------------------
+
+
+def test_real_rows_fill_every_mart_they_can(tmp_path: Path, rees46_file: Path) -> None:
+    warehouse = Warehouse(tmp_path / "home")
+    assert warehouse.run("clickmart", "db", "start").returncode == 0
+    try:
+        ran = warehouse.run("clickmart", "ingest", rees46_file, "--source", "rees46", "--json")
+        assert json.loads(ran.stdout)["read"] == 1000
+        built = warehouse.run("dbt", "build")
+        assert built.returncode == 0, built.stdout[-3000:]
+        filled = {
+            name: warehouse.value(f"select count(*) from marts.{name}")
+            for name in (
+                "fct_events",
+                "fct_sessions",
+                "fct_orders",
+                "fct_order_items",
+                "fct_carts",
+                "fct_daily_metrics",
+                "dim_users",
+                "dim_products",
+                "dim_dates",
+                "dim_devices",
+                "fct_product_metrics",
+                "fct_session_funnels",
+                "fct_user_cohorts_monthly",
+                "fct_refunds",
+            )
+        }
+        assert filled.pop("fct_refunds") == 0  # the source has none
+        assert all(filled.values()), filled
+        again = warehouse.run("clickmart", "ingest", rees46_file, "--source", "rees46")
+        assert "Already loaded, by load 1" in again.stdout
+        for report in REPORTS:
+            warehouse.query(f"select * from reports.{report}")
+    finally:
+        postgres.stop(warehouse.settings)

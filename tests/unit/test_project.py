@@ -1,0 +1,245 @@
+"""The architecture, held: what may read what, and what each model must say of itself."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ingestion.settings import PROJECT_DIR
+
+PACKAGE_DIR = PROJECT_DIR / "ingestion"
+Node = dict[str, Any]
+
+# Who may import what of ours. A module that is not named here may import anything but `cli`.
+ALLOWED_IMPORTS = {
+    "contract": {"contract"},
+    "adapters": {"adapters", "contract", "errors"},
+    "generate": {"generate", "contract", "errors"},
+    "validate": {"contract", "errors"},
+}
+# What the engines themselves read, and no setting of ours.
+ENGINE_VARIABLES = re.compile(r"JAVA_HOME|RUST_LOG|PYSPARK_\w+")
+
+
+# -- the warehouse -------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Node:
+    """dbt's manifest of the project, parsed anew; a warning or a deprecation is an error."""
+    from dbt.cli.main import dbtRunner
+
+    target = tmp_path_factory.mktemp("target")
+    directories = {
+        "--project-dir": PROJECT_DIR,
+        "--profiles-dir": PROJECT_DIR,
+        "--target-path": target,
+        "--log-path": target,
+    }
+    options = [str(part) for option in directories.items() for part in option]
+    result = dbtRunner().invoke(
+        ["--warn-error", "--quiet", "parse", "--no-partial-parse", *options]
+    )
+    assert result.success, result.exception
+    return dict(json.loads((target / "manifest.json").read_text()))
+
+
+@pytest.fixture(scope="module")
+def models(manifest: Node) -> dict[str, Node]:
+    nodes = {key: node for key, node in manifest["nodes"].items() if key.startswith("model.")}
+    assert nodes
+    return nodes
+
+
+def layer(model: Node) -> str:
+    """The folder right under `warehouse/models`."""
+    return str(model["fqn"][1])
+
+
+def test_only_staging_reads_sources(models: dict[str, Node]) -> None:
+    reads_source = {
+        model["name"]: layer(model)
+        for model in models.values()
+        if any(parent.startswith("source.") for parent in model["depends_on"]["nodes"])
+    }
+    assert set(reads_source.values()) == {"staging"}, reads_source
+
+
+def test_reports_read_marts_only(models: dict[str, Node]) -> None:
+    parents = {
+        (report["name"], parent)
+        for report in models.values()
+        if layer(report) == "reports"
+        for parent in report["depends_on"]["nodes"]
+    }
+    assert parents
+    assert not {
+        (report, parent)
+        for report, parent in parents
+        if parent not in models or layer(models[parent]) != "marts"
+    }
+
+
+def test_names_say_the_layer(models: dict[str, Node]) -> None:
+    prefixes = {
+        "staging": ("stg_",),
+        "intermediate": ("int_",),
+        "marts": ("fct_", "dim_"),
+        "reports": ("rpt_",),
+    }
+    assert not [
+        model["name"]
+        for model in models.values()
+        if not model["name"].startswith(prefixes[layer(model)])
+    ]
+
+
+def test_every_model_opens_its_description_with_its_grain(models: dict[str, Node]) -> None:
+    assert not [
+        model["name"]
+        for model in models.values()
+        if not model["description"].lstrip().startswith("One row per ")
+    ]
+
+
+def test_every_column_is_described(models: dict[str, Node]) -> None:
+    assert not [
+        (model["name"], column["name"])
+        for model in models.values()
+        for column in model["columns"].values()
+        if not column["description"].strip()
+    ]
+    assert not [model["name"] for model in models.values() if not model["columns"]]
+
+
+def test_every_model_has_a_primary_key_test(manifest: Node, models: dict[str, Node]) -> None:
+    tested: dict[tuple[str, str], set[str]] = defaultdict(set)
+    has_key = set()
+    for test in manifest["nodes"].values():
+        metadata = test.get("test_metadata")
+        if not metadata or not test["attached_node"]:
+            continue
+        if metadata["name"] == "unique_together":
+            has_key.add(test["attached_node"])
+        elif test["column_name"]:
+            tested[test["attached_node"], test["column_name"]].add(metadata["name"])
+    has_key |= {model for (model, _), names in tested.items() if names >= {"unique", "not_null"}}
+    assert not [model["name"] for key, model in models.items() if key not in has_key]
+
+
+def test_marts_and_reports_have_enforced_contracts(models: dict[str, Node]) -> None:
+    promised = [model for model in models.values() if layer(model) in ("marts", "reports")]
+    assert promised
+    assert not [model["name"] for model in promised if not model["contract"]["enforced"]]
+
+
+def test_every_report_stands_in_an_exposure(manifest: Node, models: dict[str, Node]) -> None:
+    exposed = {
+        parent
+        for exposure in manifest["exposures"].values()
+        for parent in exposure["depends_on"]["nodes"]
+    }
+    reports = {key for key, model in models.items() if layer(model) == "reports"}
+    assert reports
+    assert reports == exposed
+
+
+def test_every_analysis_opens_with_its_question() -> None:
+    analyses = sorted((PROJECT_DIR / "analyses").glob("*.sql"))
+    assert analyses
+    first_lines = {path.name: path.read_text().splitlines()[0] for path in analyses}
+    assert not [
+        name for name, line in first_lines.items() if not re.fullmatch(r"-- .+\?", line.strip())
+    ]
+
+
+# -- the Python package --------------------------------------------------------------------------
+
+
+def modules() -> Iterator[tuple[str, Path, ast.Module]]:
+    """Each module of the package: its part (`cli`, `adapters`), its path, its tree."""
+    for path in sorted(PACKAGE_DIR.rglob("*.py")):
+        part = path.relative_to(PACKAGE_DIR).parts[0].removesuffix(".py")
+        yield part, path.relative_to(PROJECT_DIR), ast.parse(path.read_text())
+
+
+def imported_parts(path: Path, tree: ast.Module) -> set[str]:
+    """The parts of the package that a module imports, wherever in it the import stands."""
+    package = path.parent.parts
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names = [tuple(alias.name.split(".")) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            module = tuple(node.module.split(".")) if node.module else ()
+            names = [(*base, *module, alias.name) for alias in node.names]
+        else:
+            continue
+        found |= {name[1] for name in names if name[0] == "ingestion" and len(name) > 1}
+    return found
+
+
+def test_parts_import_only_what_they_may() -> None:
+    forbidden = {
+        (str(path), imported)
+        for part, path, tree in modules()
+        if part in ALLOWED_IMPORTS
+        for imported in imported_parts(path, tree) - ALLOWED_IMPORTS[part]
+    }
+    assert not forbidden
+
+
+def test_nobody_imports_the_command_line() -> None:
+    importers = {part for part, path, tree in modules() if "cli" in imported_parts(path, tree)}
+    assert importers <= {"__main__"}
+
+
+def test_only_settings_reads_the_environment() -> None:
+    readers = {
+        (str(path), ast.unparse(read))
+        for part, path, tree in modules()
+        if part != "settings"
+        for read in environment_reads(tree)
+        if not (part == "spark" and names_engine_variable(read))
+    }
+    assert not readers
+
+
+def environment_reads(tree: ast.Module) -> Iterator[ast.AST]:
+    """The smallest expressions around `os.environ` and `os.getenv`.
+
+    `{**os.environ}`, which hands all of it on to a child process unread, is not one.
+    """
+    parents = {child: node for node in ast.walk(tree) for child in ast.iter_child_nodes(node)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module == "os":
+            if {alias.name for alias in node.names} & {"environ", "getenv"}:
+                yield node
+        elif isinstance(node, ast.Attribute) and ast.unparse(node) in ("os.environ", "os.getenv"):
+            parent = parents[node]
+            if isinstance(parent, ast.Dict) and None in parent.keys:
+                continue
+            yield parents[parent] if isinstance(parent, ast.Attribute) else parent
+
+
+def names_engine_variable(read: ast.AST) -> bool:
+    texts = [node.value for node in ast.walk(read) if isinstance(node, ast.Constant)]
+    return bool(texts) and ENGINE_VARIABLES.fullmatch(str(texts[0])) is not None
+
+
+def test_only_spark_builds_a_session() -> None:
+    builders = {
+        part
+        for part, _, tree in modules()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and ast.unparse(node).startswith("SparkSession.builder")
+    }
+    assert builders == {"spark"}
