@@ -25,8 +25,8 @@ BOT_GAP_MS = (100, 600)
 
 # -- length: events per session (measured: p50 5, p90 21, p99 107) --------------------------------
 # Median and sigma of a log-normal: loyal, regular, occasional, browser, stranger.
-LENGTHS = ((9.5, 0.95), (8.0, 1.0), (6.5, 1.05), (6.5, 1.1), (4.8, 1.15))
-LONGEST_SESSION = 240
+LENGTHS = ((8.6, 1.05), (7.2, 1.1), (5.8, 1.2), (5.8, 1.2), (4.3, 1.26))
+LONGEST_SESSION = 300
 BOT_LENGTH = (60, 200)
 
 # -- appetite: how often a product view ends in the cart, against ADD in STEPS --------------------

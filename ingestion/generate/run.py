@@ -23,9 +23,10 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ingestion.errors import EngineError, UsageError
+from ingestion.errors import EngineError
 from ingestion.generate.catalog import catalog
 from ingestion.generate.defects import deliver
+from ingestion.generate.folder import GENERATOR_NAME, begin, check_replaceable, put_in_place
 from ingestion.generate.journeys import EXPERIMENT_LIFT
 from ingestion.generate.options import Block, GenerateOptions
 from ingestion.generate.people import write_people
@@ -39,8 +40,6 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 REPORT_SCHEMA = "block bigint, counts string"
-GENERATOR = "clickmart generate"
-OUTPUT_NAMES = {"events", "truth", "catalog.csv", "people.csv"}
 PARTS = "parts"
 BLOCKS_A_ROW_GROUP = 32  # of a truth file
 PROGRESS_SECONDS = 0.2
@@ -82,10 +81,7 @@ def generate(
     began = time.monotonic()
     out = Path(out_dir).absolute()
     check_replaceable(out)
-    fresh = out.with_name(f".{out.name}.partial")
-    shutil.rmtree(fresh, ignore_errors=True)
-    for name in ("events", "truth", PARTS):
-        (fresh / name).mkdir(parents=True)
+    fresh = begin(out, "events", "truth", PARTS)
     catalog(options).write(fresh / "catalog.csv")
     write_people(options, fresh / "people.csv")
     counts = _run_blocks(spark, options, fresh, on_progress)
@@ -93,7 +89,8 @@ def generate(
     summary = _summary(options, counts)
     text = json.dumps(summary, indent=2, ensure_ascii=False) + "\n"
     (fresh / "truth" / "summary.json").write_text(text, encoding="utf-8")
-    _put_in_place(fresh, out)
+    shutil.rmtree(fresh / PARTS)
+    put_in_place(fresh, out)
     files = list((out / "events").iterdir())
     return GenerateSummary(
         out_dir=out,
@@ -109,50 +106,6 @@ _COUNTED = (
     *("rows", "events", "visitors", "sessions", "human_sessions", "orders"),
     *("duplicates", "malformed", "late"),
 )
-
-
-# -- the folder -----------------------------------------------------------------------------------
-
-
-def check_replaceable(out: Path) -> None:
-    """Raise UsageError unless `out` is missing, empty, or wholly the generator's own."""
-    if not out.exists():
-        return
-    if not out.is_dir():
-        raise UsageError(f"{out} is a file; name a folder.")
-    names = {entry.name for entry in out.iterdir()}
-    if not names:
-        return
-    strange = sorted(names - OUTPUT_NAMES) + _strange_events(out / "events")
-    if strange or not _is_ours(out / "truth" / "summary.json"):
-        found = strange[0] if strange else sorted(names)[0]
-        raise UsageError(
-            f"{out} holds {found!r}, which the generator did not write. "
-            "Name an empty or a new folder."
-        )
-
-
-def _strange_events(folder: Path) -> list[str]:
-    if not folder.is_dir():
-        return []
-    return sorted(e.name for e in folder.iterdir() if not e.name.startswith("events-"))
-
-
-def _is_ours(summary: Path) -> bool:
-    try:
-        return bool(json.loads(summary.read_text(encoding="utf-8"))["generator"] == GENERATOR)
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
-
-
-def _put_in_place(fresh: Path, out: Path) -> None:
-    shutil.rmtree(fresh / PARTS)
-    old = out.with_name(f".{out.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if out.exists():
-        out.rename(old)
-    fresh.rename(out)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 # -- the blocks -----------------------------------------------------------------------------------
@@ -250,7 +203,7 @@ def _summary(options: GenerateOptions, counts: Counter[str]) -> dict[str, Any]:
     line = timeline(options)
     asked = asdict(options)
     del asked["partitions"]  # they change nothing, so they must not change the truth's bytes
-    summary: dict[str, Any] = {"generator": GENERATOR, "options": asked}
+    summary: dict[str, Any] = {"generator": GENERATOR_NAME, "options": asked}
     asked["start_date"] = options.start_date.isoformat()
     for name, count in counts.items():
         target, *inner = summary, *name.split(".")

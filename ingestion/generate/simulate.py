@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ingestion.generate.carts import Lines, Products, draw_products, follow_carts
 from ingestion.generate.catalog import Catalog
 from ingestion.generate.journeys import State, draw_elapsed, draw_lengths, step_numbers, walk
+from ingestion.generate.logins import draw_logins
 from ingestion.generate.options import Block
 from ingestion.generate.orders import (
     Orders,
@@ -26,11 +27,6 @@ from ingestion.generate.orders import (
 from ingestion.generate.timeline import DAY_MS, Timeline, spread, timeline
 from ingestion.generate.traffic import draw_touches
 from ingestion.generate.visits import BOT, STRANGER, Visitors, Visits, plan_visits
-
-# When a known user logs in on a device: in the first session with 55 %, the second with 25 % ...
-LOGIN_SESSION = (0.55, 0.80, 0.92, 1.0)
-LOGGED_IN_BEFORE_SHARE = 0.3  # of these logins: the user was logged in when the period began
-NEVER = 1 << 30
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -111,7 +107,7 @@ def _shop(
     step = step_numbers(np.bincount(session, minlength=len(visits)))
     touch = draw_touches(block.random("touches"), visits.segment < STRANGER)
     touch[visits.segment == BOT] = 0
-    known = _is_logged_in(block.random("logins"), visits, session, step, state)
+    known = draw_logins(block.random("logins"), visits, session, step, state)
     lines = _with_reloads(lines, state, order, orders)
     refunds, is_kept = _plan_refunds(block, line, visits, session, state, time, orders)
     simulation = Simulation(
@@ -223,33 +219,3 @@ def _with_refunds(sim: Simulation) -> Simulation:
 def _sorted(lines: Lines) -> Lines:
     order = np.argsort(lines.event, kind="stable")
     return Lines(lines.event[order], lines.source[order], lines.number[order])
-
-
-def _is_logged_in(
-    random: np.random.Generator, visits: Visits, session: Ints, step: Ints, state: Ints
-) -> Bools:
-    """Say at which events the user is known: from the login on, for good.
-
-    Per visitor and user: the login falls into an early session, and no known user reaches the
-    checkout without it.
-    """
-    order = np.lexsort((np.arange(len(visits)), visits.person, visits.visitor))
-    is_new = np.ones(len(visits), bool)
-    is_new[1:] = (np.diff(visits.visitor[order]) != 0) | (np.diff(visits.person[order]) != 0)
-    pair = np.empty(len(visits), np.int64)
-    pair[order] = np.cumsum(is_new) - 1
-    ordinal = np.empty(len(visits), np.int64)
-    first = np.flatnonzero(is_new)
-    ordinal[order] = np.arange(len(visits)) - first[np.cumsum(is_new) - 1]
-    login = np.searchsorted(LOGIN_SESSION, random.random(len(first)), side="right")
-    login[random.random(len(first)) < LOGGED_IN_BEFORE_SHARE] = -1
-    at_checkout = np.flatnonzero(state == State.CHECKOUT)
-    checkout = np.full(len(visits), NEVER)
-    np.minimum.at(checkout, session[at_checkout], step[at_checkout])
-    np.minimum.at(login, pair[checkout < NEVER], ordinal[checkout < NEVER])
-    lengths = np.bincount(session, minlength=len(visits))
-    drawn = (random.random(len(visits)) * lengths).astype(np.int64)
-    login_step = np.minimum(drawn, checkout)
-    login_step[ordinal > login[pair]] = 0
-    login_step[(ordinal < login[pair]) | (visits.person < 0)] = NEVER
-    return np.asarray(step >= login_step[session])

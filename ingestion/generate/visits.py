@@ -31,8 +31,8 @@ PERSON_DEVICES = (0.62, 0.92, 1.0)
 PRIMARY_DEVICE_BIAS = 2.2  # the higher, the more sessions are made on the first device
 SHARED_DEVICE_SHARE = 0.03  # people whose first device is that of the person before them
 # Days from an actor's first session to each further one: log-normal, so most return soon.
-RETURN_MEDIAN_DAYS = 9.0
-RETURN_SIGMA = 1.4
+RETURN_MEDIAN_DAYS = 2.0
+RETURN_SIGMA = 2.2
 
 STRANGER = len(SEGMENT_NAMES)
 BOT = STRANGER + 1

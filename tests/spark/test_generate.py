@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
-from ingestion.contract.events import EVENT_TYPES
+from ingestion.contract.events import EVENT_TYPES, ITEMS_SPARK_TYPE, SOURCE_COLUMNS
 from ingestion.errors import UsageError
 from ingestion.generate import GenerateOptions, GenerateSummary, generate
 
@@ -205,6 +205,22 @@ def test_the_truths_orders_add_up_from_their_items(
         assert [item["line_id"] for item in event.items] == [
             str(number + 1) for number in range(order.line_count)
         ]
+
+
+def test_the_engine_reads_the_contracts_types(
+    spark: SparkSession, written: GenerateSummary, rows: pd.DataFrame
+) -> None:
+    frame = spark.read.parquet(str(written.out_dir / "events"))
+    types = dict(frame.dtypes)
+    assert {column.name: types[column.name] for column in SOURCE_COLUMNS} == {
+        column.name: column.spark_type for column in SOURCE_COLUMNS
+    }
+    assert types["items"] == ITEMS_SPARK_TYPE
+    purchases = rows[rows.event_type == "purchase"]
+    found = frame.where("event_type = 'purchase'").selectExpr("sum(tax)", "sum(size(items))")
+    tax, item_count = found.collect()[0]
+    assert tax == purchases.tax.sum()
+    assert item_count == purchases["items"].map(len).sum()
 
 
 def test_every_malformed_row_breaks_as_the_truth_says(written: GenerateSummary) -> None:

@@ -18,13 +18,14 @@ from ingestion.contract.events import EVENT_TYPES, ITEM_COLUMNS, SOURCE_COLUMNS
 from ingestion.errors import UsageError
 from ingestion.generate.catalog import catalog
 from ingestion.generate.defects import DEFECTS, deliver
+from ingestion.generate.folder import check_replaceable
 from ingestion.generate.journeys import GAP_P50_SECONDS, GAP_P90_SECONDS, State, draw_elapsed
 from ingestion.generate.options import Block, Format, GenerateOptions
 from ingestion.generate.people import write_people
 from ingestion.generate.rows import build_rows
-from ingestion.generate.run import check_replaceable
 from ingestion.generate.simulate import Simulation, simulate
 from ingestion.generate.timeline import LEAST_PAUSE_MS, MINUTE_MS, spread, timeline
+from ingestion.generate.truth import TABLES, block_counts, truth_tables
 from ingestion.generate.visits import BOT, STRANGER
 from ingestion.generate.write import CODED_COLUMNS, EVENT_SCHEMA, write_rows
 
@@ -93,13 +94,16 @@ def test_the_blocks_share_out_every_session_and_person(sessions: int) -> None:
         GenerateOptions(sessions=1, people=1, products=1, days=1),
         GenerateOptions(sessions=9, people=5_000, products=3, days=2, bot_rate=0.5),
         GenerateOptions(sessions=300, people=1, days=1, malformed_rate=0.5, late_rate=0.5),
+        GenerateOptions(sessions=99, people=99, experiment=False, outage=False, spike=False),
     ],
 )
 def test_the_smallest_shops_have_their_sessions_too(options: GenerateOptions) -> None:
     humans = 0
     for number in range(options.block_count):
         sim = simulate(Block(options, number), catalog(options))
-        build_rows(sim, deliver(sim))
+        delivery = deliver(sim)
+        assert len(build_rows(sim, delivery)) == block_counts(sim, delivery)["rows"]
+        assert set(truth_tables(sim, delivery, "events.csv")) == set(TABLES)
         humans += np.count_nonzero(sim.is_kept & (sim.visits.segment != BOT))
     assert humans == options.sessions
 

@@ -1,0 +1,88 @@
+{#
+    How tables and views are rebuilt on PostgreSQL: made beside the old one, then put in its place
+    in one short transaction that also points the views on it at the new one. A reader never meets
+    a missing or an empty report, and `dbt run -s one_model` leaves every view standing, where
+    dbt's own way drops the views on a rebuilt table.
+#}
+{% materialization table, adapter='postgres' %}
+    {{ return(rebuild('table', sql, pre_hooks, post_hooks)) }}
+{% endmaterialization %}
+
+{% materialization view, adapter='postgres' %}
+    {{ return(rebuild('view', sql, pre_hooks, post_hooks)) }}
+{% endmaterialization %}
+
+
+{% macro rebuild(kind, sql, pre_hooks, post_hooks) %}
+    {% set target = this.incorporate(type=kind) %}
+    {% set fresh = make_intermediate_relation(target) %}
+    {% set existing = load_cached_relation(this) %}
+    {% set old = make_backup_relation(target, existing.type if existing else kind) %}
+    {% do drop_relation_if_exists(load_cached_relation(fresh)) %}
+    {% do drop_relation_if_exists(load_cached_relation(old)) %}
+    {% do run_hooks(pre_hooks, inside_transaction=False) %}
+    {% do run_hooks(pre_hooks, inside_transaction=True) %}
+    {% call statement('main') %}
+        {% if kind == 'table' %}
+            {{ get_create_table_as_sql(False, fresh, sql) }}
+        {% else %}
+            {{ get_create_view_as_sql(fresh, sql) }}
+        {% endif %}
+    {% endcall %}
+    {% if kind == 'table' %}
+        {% do create_indexes(fresh) %}
+        {# The models that follow are planned with these statistics; autovacuum comes too late. #}
+        {% do run_query('analyze ' ~ fresh) %}
+    {% endif %}
+    {# Swaps take turns: two at once, each under the same view, would lock each other out. #}
+    {% do run_query("select pg_advisory_xact_lock(hashtext('clickmart rebuild'))") %}
+    {% set views = dependent_views(existing) if existing else [] %}
+    {% if existing %}
+        {% do adapter.rename_relation(existing, old) %}
+    {% endif %}
+    {% do adapter.rename_relation(fresh, target) %}
+    {% do rebind_views(views) %}
+    {% do run_hooks(post_hooks, inside_transaction=True) %}
+    {% do apply_grants(target, config.get('grants'), should_revoke=should_revoke(existing, true)) %}
+    {% do persist_docs(target, model) %}
+    {% do adapter.commit() %}
+    {% if existing %}
+        {# By SQL alone: dbt's cache would take the views, which stand on the new one, for gone. #}
+        {% call statement('drop_old') %}
+            drop {{ old.type }} if exists {{ old }} cascade
+        {% endcall %}
+    {% endif %}
+    {% do run_hooks(post_hooks, inside_transaction=False) %}
+    {{ return({'relations': [target]}) }}
+{% endmacro %}
+
+
+{% macro dependent_views(relation) %}
+    {# The views that read the relation directly, with their definitions by the names of now. #}
+    {% set found = run_query(
+        "select distinct format('%I.%I', schemas.nspname, views.relname), "
+        ~ "pg_get_viewdef(views.oid) "
+        ~ "from pg_depend as links "
+        ~ "inner join pg_rewrite as rules on rules.oid = links.objid "
+        ~ "inner join pg_class as views on views.oid = rules.ev_class "
+        ~ "inner join pg_namespace as schemas on schemas.oid = views.relnamespace "
+        ~ "where links.classid = 'pg_rewrite'::regclass "
+        ~ "and links.refclassid = 'pg_class'::regclass "
+        ~ "and links.refobjid = to_regclass('" ~ relation.include(database=false) ~ "') "
+        ~ "and views.relkind = 'v' and views.oid <> links.refobjid order by 1"
+    ) %}
+    {{ return(found.rows) }}
+{% endmacro %}
+
+
+{% macro rebind_views(views) %}
+    {# A view whose columns changed type cannot be kept: it goes with the old table, and its own
+       model makes it anew. #}
+    {% for view in views %}
+        {% do run_query(
+            "do $rebind$ begin create or replace view " ~ view[0] ~ " as " ~ view[1]
+            ~ " exception when others then "
+            ~ "raise notice 'view " ~ view[0] ~ " is rebuilt by its model'; end $rebind$"
+        ) %}
+    {% endfor %}
+{% endmacro %}
