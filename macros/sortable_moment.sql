@@ -4,5 +4,9 @@
 {%- endmacro %}
 
 {% macro default__sortable_moment(event_at, event_id) -%}
-    to_char({{ event_at }}, 'YYYYMMDDHH24MISSUS') || {{ event_id }}
+    to_char({{ event_at }}, 'YYYYMMDDHH24MISSUS') || {{ bytewise(event_id) }}
+{%- endmacro %}
+
+{% macro spark__sortable_moment(event_at, event_id) -%}
+    lpad(unix_micros({{ event_at }}), 17, '0') || {{ event_id }}
 {%- endmacro %}

@@ -30,8 +30,10 @@ final as (
         min(events.event_at) as first_seen_at,
         max(events.event_at) as last_seen_at,
         max(events.event_date) as last_seen_date,
-        max({{ sortable_moment("events.event_at", "events.event_id") }} || items.line_id)
-            as last_seen_moment
+        max(
+            {{ sortable_moment("events.event_at", "events.event_id") }}
+            || chr(31) || items.line_id
+        ) as last_seen_moment
     from items
     inner join events
         on items.event_id = events.event_id
