@@ -34,8 +34,12 @@ $(READY): requirements.txt pyproject.toml
 up: $(READY) ## The main job: database, events, warehouse, docs (ARGS="--sessions 50000" and the like)
 	@$(BIN)/clickmart up $(ARGS)
 
-test: lint ## All checks: the linters, then every test, on a small warehouse of its own
+test: lint ## All checks: the linters, then every test; what runs in an engine, on both engines
 	$(BIN)/python -m pytest $(ARGS)
+	@if $(BIN)/python -m ingestion.spark; then \
+		echo "Once more on Apache Spark:"; \
+		CLICKMART_SPARK=local $(BIN)/python -m pytest tests/spark tests/integration/test_load.py; \
+	else echo "Not run on Apache Spark: no Java 17 or newer is there."; fi
 
 lint: $(READY) ## ruff, mypy, sqlfluff and yamllint
 	$(BIN)/ruff format --check .

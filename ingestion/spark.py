@@ -84,7 +84,7 @@ def _sail() -> Iterator[SparkSession]:
 def _spark(settings: Settings, engine: str) -> SparkSession:
     if not engine.startswith("sc://"):
         java = java_version()
-        if java is None or java[1] < OLDEST_JAVA:
+        if not has_java():
             found = f"Java {java[1]} at {java[0]}" if java else "no Java"
             raise EngineError(
                 f"Apache Spark needs Java {OLDEST_JAVA} or newer and there is {found}. "
@@ -156,3 +156,13 @@ def cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 2
+
+
+def has_java() -> bool:
+    """Return whether there is a Java that Apache Spark runs on."""
+    java = java_version()
+    return java is not None and java[1] >= OLDEST_JAVA
+
+
+if __name__ == "__main__":  # for the Makefile: exit code 0 where Apache Spark can run
+    sys.exit(0 if has_java() else 1)

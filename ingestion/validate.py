@@ -5,7 +5,8 @@ from __future__ import annotations
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from ingestion.contract.events import ITEMS, SOURCE_COLUMNS
+from ingestion.contract.events import ITEM_COLUMNS, ITEMS, SOURCE_COLUMNS
+from ingestion.contract.events import Column as ContractColumn
 from ingestion.contract.rules import RULES, UNPARSABLE_ROW
 
 
@@ -17,7 +18,6 @@ def validate(candidates: DataFrame, source: str) -> DataFrame:
     """
     judged = candidates.withColumn("reasons", _reasons())
     is_bad = F.size("reasons") > 0
-    as_json = F.to_json(F.struct(*[F.col(c.name) for c in SOURCE_COLUMNS], F.col(ITEMS)))
     return judged.select(
         *[F.col(column.name) for column in SOURCE_COLUMNS],
         F.lit(source).alias("source"),
@@ -25,7 +25,7 @@ def validate(candidates: DataFrame, source: str) -> DataFrame:
         "source_row",
         ITEMS,
         "reasons",
-        F.when(is_bad, F.coalesce(F.col("record"), as_json)).alias("record"),
+        F.when(is_bad, F.coalesce(F.col("record"), _as_json())).alias("record"),
     )
 
 
@@ -38,3 +38,20 @@ def _reasons() -> Column:
 
 def _applies(code: str, predicate: str | None) -> Column:
     return F.expr(predicate) if predicate else F.array_contains("parse_issues", code)
+
+
+def _as_json() -> Column:
+    """Return the candidate as JSON, all values as text: engines write numbers differently."""
+    texts = [_as_text(F.col(c.name), c).alias(c.name) for c in SOURCE_COLUMNS]
+    items = F.transform(ITEMS, _item_as_texts)
+    return F.to_json(F.struct(*texts, items.alias(ITEMS)))
+
+
+def _item_as_texts(item: Column) -> Column:
+    return F.struct(*[_as_text(item[c.name], c).alias(c.name) for c in ITEM_COLUMNS])
+
+
+def _as_text(value: Column, column: ContractColumn) -> Column:
+    if column.type == "timestamp":
+        return F.date_format(value, "yyyy-MM-dd'T'HH:mm:ss.SSSSSS'Z'")
+    return value.cast("string")

@@ -9,14 +9,14 @@ from pyspark.sql import functions as F
 from ingestion.aggregates.keys import date, key
 
 UNUSABLE_ORDER_IDS = ("", "(not set)", "0", "null", "undefined", "none")
-MONEY = "decimal(18,4)"
+MONEY = "decimal(38,4)"  # sums: a valid line alone may be worth 1e15
 
 
 def priced_orders(events: DataFrame, rates: DataFrame, zone: str, currency: str) -> DataFrame:
     """Return one row per order: where its first purchase event stands, and its gross amount."""
-    purchases = events.where("event_type = 'purchase'").withColumn("order_key", order_key())
+    bought = purchases(events)
     first = F.struct("event_micros", "event_id")
-    orders = purchases.groupBy("order_key").agg(
+    orders = bought.groupBy("order_key").agg(
         *[
             F.min_by(name, first).alias(name)
             for name in (
@@ -35,7 +35,7 @@ def priced_orders(events: DataFrame, rates: DataFrame, zone: str, currency: str)
             )
         )["order_total"].alias("order_total"),
     )
-    totals = order_lines(purchases).groupBy("order_key").agg(F.sum("amount").alias("lines_amount"))
+    totals = order_lines(bought).groupBy("order_key").agg(F.sum("amount").alias("lines_amount"))
     priced = orders.join(totals, "order_key", "left").withColumn(
         "source_amount", F.coalesce("order_total", "lines_amount")
     )
@@ -44,11 +44,14 @@ def priced_orders(events: DataFrame, rates: DataFrame, zone: str, currency: str)
     )
 
 
-def order_lines(purchases: DataFrame) -> DataFrame:
+def purchases(events: DataFrame) -> DataFrame:
+    """Return the purchase events, each with the key of its order."""
+    return events.where("event_type = 'purchase'").withColumn("order_key", order_key())
+
+
+def order_lines(bought: DataFrame) -> DataFrame:
     """Return the lines of orders, unique by (order_key, line_id): the first event's wins."""
-    lines = purchases.select(
-        "order_key", "event_micros", "event_id", "is_bot_visitor", F.explode("items").alias("item")
-    )
+    lines = bought.select("order_key", "event_micros", "event_id", F.explode("items").alias("item"))
     first = F.min_by("item", F.struct("event_micros", "event_id"))
     line = (
         lines.withColumn("line_id", F.col("item.line_id"))

@@ -17,7 +17,7 @@ from ingestion.aggregates.identity import (
     with_users,
 )
 from ingestion.aggregates.keys import SEPARATOR, date
-from ingestion.aggregates.orders import MONEY, order_key, order_lines, priced_orders
+from ingestion.aggregates.orders import MONEY, order_lines, priced_orders, purchases
 from ingestion.contract.events import Column
 
 TABLES: dict[str, tuple[Column, ...]] = {
@@ -39,7 +39,7 @@ TABLES: dict[str, tuple[Column, ...]] = {
         Column("last_seen_at", "timestamp"),
         Column("event_count", "bigint"),
         Column("order_count", "bigint"),
-        Column("revenue_amount", "decimal(18,4)"),
+        Column("revenue_amount", "decimal(38,4)"),
     ),
     "agg_products": (
         Column("metric_date", "date"),
@@ -54,7 +54,7 @@ TABLES: dict[str, tuple[Column, ...]] = {
         Column("visitor_count", "bigint"),
         Column("session_count", "bigint"),
         Column("order_count", "bigint"),
-        Column("revenue_amount", "decimal(18,4)"),
+        Column("revenue_amount", "decimal(38,4)"),
     ),
 }
 
@@ -72,7 +72,9 @@ def aggregates(
     return {
         "agg_sessions": sessions,
         "agg_users": agg_users(counted, counted_orders),
-        "agg_products": agg_products(counted, zone),
+        "agg_products": agg_products(
+            counted, order_lines(purchases(sessionized)), counted_orders, zone
+        ),
         "agg_daily_metrics": agg_daily_metrics(counted, counted_orders, zone),
     }
 
@@ -115,7 +117,7 @@ def agg_users(events: DataFrame, orders: DataFrame) -> DataFrame:
     return _filled(users.join(bought, "user_key", "left"), "agg_users")
 
 
-def agg_products(events: DataFrame, zone: str) -> DataFrame:
+def agg_products(events: DataFrame, lines: DataFrame, orders: DataFrame, zone: str) -> DataFrame:
     """Return one row per day and product that was viewed, added to a cart or bought."""
     touched = (
         events.where("event_type in ('product_view', 'add_to_cart')")
@@ -132,14 +134,9 @@ def agg_products(events: DataFrame, zone: str) -> DataFrame:
             _count_type("add_to_cart").alias("add_to_cart_count"),
         )
     )
-    purchases = events.where("event_type = 'purchase'").withColumn("order_key", order_key())
-    dates = purchases.groupBy("order_key").agg(
-        date(F.min("event_micros"), zone).alias("metric_date")
-    )
     bought = (
-        order_lines(purchases)
-        .join(dates, "order_key")
-        .groupBy("metric_date", "product_id")
+        lines.join(orders.select("order_key", "order_date"), "order_key")
+        .groupBy(F.col("order_date").alias("metric_date"), "product_id")
         .agg(F.sum("quantity").cast("bigint").alias("purchased_quantity"))
     )
     return _filled(touched.join(bought, ["metric_date", "product_id"], "full"), "agg_products")

@@ -17,6 +17,7 @@ def arrow_type(spark_type: str) -> pa.DataType:
         "string": pa.string(),
         "timestamp": pa.timestamp("us", tz="UTC"),
         "decimal(18,4)": pa.decimal128(18, 4),
+        "decimal(38,4)": pa.decimal128(38, 4),
         "int": pa.int32(),
         "bigint": pa.int64(),
         "boolean": pa.bool_(),

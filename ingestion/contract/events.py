@@ -28,7 +28,15 @@ CUSTOM_EVENT_TYPE = "custom"
 """What an adapter cannot map: kept, under its own name in `event_name`."""
 
 ColumnType = Literal[
-    "string", "timestamp", "decimal(18,4)", "int", "bigint", "boolean", "json", "date"
+    "string",
+    "timestamp",
+    "decimal(18,4)",
+    "decimal(38,4)",
+    "int",
+    "bigint",
+    "boolean",
+    "json",
+    "date",
 ]
 
 
@@ -52,6 +60,7 @@ class Column:
             "string": "text",
             "timestamp": "timestamptz",
             "decimal(18,4)": "numeric(18,4)",
+            "decimal(38,4)": "numeric(38,4)",
             "int": "integer",
             "bigint": "bigint",
             "boolean": "boolean",

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ingestion import aggregates, batch, lake, load
+from ingestion import aggregates, batch, lake, load, stage
 from ingestion.settings import Settings
 
 Query = Callable[..., list[tuple[Any, ...]]]
@@ -114,7 +114,7 @@ class Killed(BaseException):
     ("module", "function"),
     [
         (lake, "write"),
-        (load, "copy_to_stage"),
+        (stage, "copy_files"),
         (load, "move"),
         (load, "_write_ledger"),
         (lake, "commit"),

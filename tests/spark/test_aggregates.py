@@ -122,6 +122,19 @@ def test_bots_are_found_by_name_and_by_pace_and_left_out(spark: Any) -> None:
     assert kept["agg_daily_metrics"][0].visitor_count == 4
 
 
+def test_an_order_belongs_to_who_gave_it_first_also_when_that_was_a_bot(spark: Any) -> None:
+    order = {"event_type": "purchase", "order_id": "o1", "items": [{"unit_price": "5"}]}
+    found = frames(spark, [at(0, "a", "bot", is_bot=True, **order), at(9, "b", "human", **order)])
+    assert found["agg_daily_metrics"][0].order_count == 0
+    assert found["agg_products"] == []
+
+
+def test_the_largest_valid_line_is_summed_exactly(spark: Any) -> None:
+    line = {"unit_price": "999999999.9999", "quantity": 1_000_000}
+    found = frames(spark, [at(0, "a", event_type="purchase", items=[line])])
+    assert found["agg_daily_metrics"][0].revenue_amount == Decimal("999999999999900")
+
+
 def test_days_are_those_of_the_reporting_time_zone(spark: Any) -> None:
     found = frames(spark, [at(-1, "a"), at(86399, "b")], reporting_timezone="Asia/Tokyo")
     days = sorted(str(row.metric_date) for row in found["agg_daily_metrics"])

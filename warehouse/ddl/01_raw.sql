@@ -131,7 +131,7 @@ create table if not exists raw.agg_users (
     last_seen_at timestamptz not null,
     event_count bigint not null,
     order_count bigint not null,
-    revenue_amount numeric(20, 4) not null
+    revenue_amount numeric(38, 4) not null
 );
 
 create table if not exists raw.agg_products (
@@ -149,5 +149,5 @@ create table if not exists raw.agg_daily_metrics (
     visitor_count bigint not null,
     session_count bigint not null,
     order_count bigint not null,
-    revenue_amount numeric(20, 4) not null
+    revenue_amount numeric(38, 4) not null
 );

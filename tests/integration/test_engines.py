@@ -1,0 +1,76 @@
+"""Sail and Apache Spark make the same warehouse of the same files, row by row."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ingestion import embedded
+from ingestion.postgres import connect
+from ingestion.settings import Settings
+from ingestion.spark import OLDEST_JAVA, has_java
+
+TABLES = {
+    "raw.events": "event_id",
+    "raw.event_items": "event_id, line_id",
+    "raw.quarantined_events": "file_id, source_row",
+    "ops.duplicates": "load_id, file_id, source_row",
+    "raw.agg_sessions": "session_id",
+    "raw.agg_users": "user_key",
+    "raw.agg_products": "metric_date, product_id",
+    "raw.agg_daily_metrics": "metric_date",
+}
+
+
+def run(home: Path, engine: str, *arguments: Any) -> str:
+    """Run the command line on an engine in a home; return what it printed."""
+    ran = subprocess.run(
+        [sys.executable, "-m", "ingestion", *map(str, arguments)],
+        env={**os.environ, "CLICKMART_HOME": str(home), "CLICKMART_SPARK": engine},
+        cwd=Settings().project_dir,
+        capture_output=True,
+        text=True,
+    )
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout
+
+
+def contents(home: Path) -> dict[str, list[tuple[Any, ...]]]:
+    with connect(Settings(home=home)) as connection, connection.cursor() as cursor:
+        found = {}
+        for table, key in TABLES.items():
+            cursor.execute(f"select * from {table} order by {key}")
+            found[table] = cursor.fetchall()
+        return found
+
+
+def test_both_engines_load_the_same_rows(tmp_path: Path) -> None:
+    if not has_java():
+        pytest.skip(f"Apache Spark needs Java {OLDEST_JAVA}+ and there is none")
+    size = ("--sessions", "400", "--users", "40", "--days", "20", "--malformed-rate", "0.02",
+            "--duplicate-rate", "0.02")  # fmt: skip
+    for format_ in ("csv", "jsonl", "parquet"):
+        run(tmp_path, "sail", "generate", "--out", tmp_path / format_, "--format", format_, *size)
+    found = {}
+    for engine in ("sail", "local"):
+        home = tmp_path / engine
+        run(home, engine, "db", "start")
+        try:
+            for format_ in ("jsonl", "csv", "parquet"):
+                printed = run(
+                    home, engine, "ingest", tmp_path / format_ / "events",
+                    "--source", "native", "--json",
+                )  # fmt: skip
+                assert json.loads(printed)["quarantined"] > 0
+            found[engine] = contents(home)
+        finally:
+            embedded.stop(Settings(home=home))
+    for table in TABLES:
+        assert found["sail"][table], table
+        assert found["sail"][table] == found["local"][table], table
