@@ -138,7 +138,7 @@ def _load(
     _commit_to_lake(settings, load_id)
     with connect(settings, autocommit=True) as connection, connection.cursor() as cursor:
         cursor.execute("analyze raw.events, raw.event_items")
-    report("Aggregating in Spark")
+    report("Aggregating")
     aggregates.refresh(spark, settings)
     return LoadResult(load_id, **asdict(counts), reasons=written.reasons)
 

@@ -6,11 +6,15 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+
+# Longer texts are cut in tables; `--json` has them whole, and files with their folders.
+LONGEST_CELL = 40
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
@@ -60,12 +64,19 @@ def show_rows(rows: list[dict[str, Any]], as_json: bool, *, empty: str) -> None:
         out.print(empty)
         return
     table = Table(box=None, pad_edge=False)
-    for name in rows[0]:
-        is_number = isinstance(rows[0][name], int | float)
-        table.add_column(name, justify="right" if is_number else "left", overflow="fold")
+    for name, value in rows[0].items():
+        justify = "right" if isinstance(value, int | float) else "left"
+        table.add_column(name, justify=justify, overflow="fold")
     for row in rows:
-        table.add_row(*("" if v is None else str(v) for v in row.values()))
+        table.add_row(*(_cell(name, value) for name, value in row.items()))
     out.print(table)
+
+
+def _cell(name: str, value: Any) -> str:
+    if value is None:
+        return ""
+    text = Path(value).name if name == "file" else str(value)
+    return escaped(text if len(text) <= LONGEST_CELL else text[: LONGEST_CELL - 1] + "…")
 
 
 def print_json(value: Any) -> None:

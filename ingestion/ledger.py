@@ -16,7 +16,7 @@ def loads(settings: Settings, limit: int) -> list[dict[str, Any]]:
         settings,
         "select load_id, source, read_count as read, loaded_count as loaded, "
         "duplicate_count as duplicate, quarantined_count as quarantined, seconds, "
-        "to_char(committed_at, 'YYYY-MM-DD HH24:MI:SS') as committed_at "
+        "to_char(committed_at, 'YYYY-MM-DD HH24:MI') as committed_at "
         "from ops.loads order by load_id desc limit %(limit)s",
         {"limit": limit},
     )
