@@ -65,8 +65,8 @@ def show_rows(rows: list[dict[str, Any]], as_json: bool, *, empty: str) -> None:
         return
     table = Table(box=None, pad_edge=False)
     for name, value in rows[0].items():
-        justify = "right" if isinstance(value, int | float) else "left"
-        table.add_column(name, justify=justify, overflow="fold")
+        is_number = isinstance(value, int | float)
+        table.add_column(name, justify="right" if is_number else "left", overflow="fold")
     for row in rows:
         table.add_row(*(_cell(name, value) for name, value in row.items()))
     out.print(table)
