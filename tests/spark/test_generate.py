@@ -39,7 +39,7 @@ from ingestion.generate import GenerateOptions, generate
 from ingestion.settings import Settings
 from ingestion.spark import session
 
-with session(replace(Settings.load(), engine=sys.argv[1]), partitions=2) as spark:
+with session(replace(Settings.load(), engine=sys.argv[1])) as spark:
     generate(spark, GenerateOptions(**eval(sys.argv[2])), sys.argv[3])
 """
 
