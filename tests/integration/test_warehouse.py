@@ -31,7 +31,7 @@ REPORTS = (
     "rpt_cart_abandonment",
     "rpt_channel_attribution",
 )
-SIZE = ("--sessions", "3000", "--users", "300", "--products", "120", "--days", "60", "--seed", "7")
+SIZE = ("--sessions", "6000", "--users", "600", "--products", "120", "--days", "60", "--seed", "7")
 
 
 class Warehouse:
