@@ -13,6 +13,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from ingestion.errors import UsageError
+
 PROJECT_DIR = Path(__file__).resolve().parent.parent
 SERVER_FILE = "server.json"
 # Set beside the libpq variables that `adopt_embedded_server` fills in, so that they are not taken
@@ -51,7 +53,7 @@ def adopt_embedded_server() -> None:
 class Settings:
     """All settings of one run.
 
-    `lake` is a path or an object-store URI; `engine` is "local", "sail", a Spark master URL,
+    `lake` is a folder that every worker sees; `engine` is "local", "sail", a Spark master URL,
     an `sc://` address, or "" to choose by what the machine has.
     """
 
@@ -64,13 +66,16 @@ class Settings:
 
     @classmethod
     def load(cls) -> Settings:
-        """Read the settings of this process."""
+        """Read the settings of this process. Raises UsageError for one that is not possible."""
         environment = dict(os.environ)
         home = home_dir()
         named = any(name in environment for name in LIBPQ_VARIABLES)
+        lake = environment.get("CLICKMART_LAKE") or str(home / "lake")
+        if "://" in lake:
+            raise UsageError(f"CLICKMART_LAKE is {lake!r}; it must be a folder, not a URI.")
         return cls(
             home=home,
-            lake=environment.get("CLICKMART_LAKE") or str(home / "lake"),
+            lake=lake,
             engine=environment.get("CLICKMART_SPARK", ""),
             postgres_is_embedded=bool(environment.get(EMBEDDED_MARK)) or not named,
             environment=environment,
