@@ -195,7 +195,7 @@ def doctor(as_json: JsonFlag = False) -> None:
         for finding in findings:
             mark = "[green]ok [/green]" if finding.is_well else "[red]bad[/red]"
             remedy = f"  -> {finding.remedy}" if finding.remedy else ""
-            out.print(f"{mark} {finding.name:<16} {finding.text}{remedy}", soft_wrap=True)
+            out.print(f"{mark} {finding.name:<16} {finding.text}{remedy}")
     if not all(finding.is_well for finding in findings):
         raise typer.Exit(1)
 
@@ -219,7 +219,7 @@ def docs() -> None:
     with show_steps() as steps:
         steps.start("Writing the documentation")
         path = warehouse.docs(settings)
-    out.print(f"{path}", soft_wrap=True)
+    out.print(f"{path}")
 
 
 # -- the database --------------------------------------------------------------------------------
@@ -254,7 +254,7 @@ def db_url(
     bi: Annotated[bool, typer.Option("--bi", help="The read-only login for BI tools.")] = False,
 ) -> None:
     """The database's address, with the password of the embedded server."""
-    out.print(postgres.url(Settings.load(), for_bi=bi), soft_wrap=True)
+    out.print(postgres.url(Settings.load(), for_bi=bi))
 
 
 @db_app.command("psql", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
@@ -273,7 +273,7 @@ def _show_status(status: embedded.ServerStatus) -> None:
     kind = "embedded" if status.is_embedded else "given by PG variables"
     if status.is_running:
         place = f"{status.host}:{status.port}/{status.database}"
-        out.print(f"PostgreSQL {status.version} runs at {place} ({kind})", soft_wrap=True)
+        out.print(f"PostgreSQL {status.version} runs at {place} ({kind})")
     else:
         out.print(f"PostgreSQL does not run ({kind}).")
 
@@ -296,7 +296,7 @@ def _show_up(settings: Settings, result: Any) -> None:
         "  clickmart ingest --help     events of your own (make clean first: do not mix them)",
     ]
     for line in lines:
-        out.print(line, soft_wrap=True)
+        out.print(line)
 
 
 def _date(text: str) -> date:
@@ -312,7 +312,7 @@ def main() -> None:
     try:
         app()
     except ClickmartError as error:
-        err.print(f"[red]error:[/red] {escaped(str(error))}", soft_wrap=True)
+        err.print(f"[red]error:[/red] {escaped(str(error))}")
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         err.print("Stopped. Nothing is half-written; give the command again to go on.")

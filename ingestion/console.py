@@ -16,8 +16,8 @@ from rich.table import Table
 # Longer texts are cut in tables; `--json` has them whole, and files with their folders.
 LONGEST_CELL = 40
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 class Steps:
@@ -69,7 +69,7 @@ def show_rows(rows: list[dict[str, Any]], as_json: bool, *, empty: str) -> None:
         table.add_column(name, justify="right" if is_number else "left", overflow="fold")
     for row in rows:
         table.add_row(*(_cell(name, value) for name, value in row.items()))
-    out.print(table)
+    out.print(table, soft_wrap=False)
 
 
 def _cell(name: str, value: Any) -> str:
