@@ -322,8 +322,6 @@ def main() -> None:
         log.parent.mkdir(parents=True, exist_ok=True)
         log.write_text(traceback.format_exc())
         first = next((line for line in str(error).splitlines() if line.strip()), "")
-        err.print(
-            f"[red]error:[/red] {escaped(f'{type(error).__name__}: {first}')} (details: {log})",
-            soft_wrap=True,
-        )
+        said = escaped(f"{type(error).__name__}: {first}")
+        err.print(f"[red]error:[/red] {said} (details: {log})")
         sys.exit(1)
