@@ -155,15 +155,9 @@ def _validated(
 
 
 def _commit_to_lake(settings: Settings, load_id: int) -> None:
-    """Name the load's files in the Delta log; a load of duplicates alone adds no events."""
+    """Let the Delta log name the load's files, and the ledger the log's version."""
     with connect(settings) as connection, connection.cursor() as cursor:
-        cursor.execute("select loaded_count from ops.loads where load_id = %s", (load_id,))
-        has_events = cursor.fetchone()[0] > 0
-    files = lake.written_files(settings.lake, load_id)
-    kept = [file for file in files if has_events or file.table != "events"]
-    version = lake.commit(settings.lake, load_id, kept)
-    lake.remove(settings.lake, [file for file in files if file not in kept])
-    with connect(settings) as connection, connection.cursor() as cursor:
+        version = lake.commit(settings.lake, load_id, load.lake_files(cursor, load_id))
         cursor.execute(
             "update ops.loads set lake_version = %s where load_id = %s", (version, load_id)
         )

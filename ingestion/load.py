@@ -98,6 +98,7 @@ def move(
     _insert_quarantined(cursor, load_id, stage)
     _write_ledger(cursor, load_id, source, started_at, seconds(), counts, written.reasons)
     _write_files(cursor, load_id, source, files, written)
+    _write_lake_files(cursor, load_id, counts, written)
     cursor.execute(
         "insert into ops.duplicates select %s, file_id, source_row, event_id from duplicate",
         (load_id,),
@@ -249,3 +250,24 @@ def _write_files(
             for file in files
         ],
     )
+
+
+def _write_lake_files(cursor: Any, load_id: int, counts: Counts, written: lake.Written) -> None:
+    """List the files the lake shall name; a load of duplicates alone adds no events to it."""
+    kept = [f for f in written.files if counts.loaded or f.table != "events"]
+    execute_values(
+        cursor,
+        "insert into ops.lake_files "
+        "(load_id, table_name, path, event_date, row_count, byte_count) values %s",
+        [(load_id, f.table, f.path, f.event_date, f.row_count, f.byte_count) for f in kept],
+    )
+
+
+def lake_files(cursor: Any, load_id: int) -> list[lake.LakeFile]:
+    """Return the files of a committed load that belong to the lake."""
+    cursor.execute(
+        "select table_name, path, event_date::text, row_count, byte_count "
+        "from ops.lake_files where load_id = %s order by table_name, path",
+        (load_id,),
+    )
+    return [lake.LakeFile(*row) for row in cursor.fetchall()]

@@ -8,10 +8,8 @@ Files lie at `<table>/load_id=N/event_date=YYYY-MM-DD/`, so any reader of Parque
 from ingestion.lake.log import (
     commit,
     read_events,
-    remove,
     remove_uncommitted,
     version,
-    written_files,
 )
 from ingestion.lake.tables import LakeFile
 from ingestion.lake.write import Written, write
@@ -21,9 +19,7 @@ __all__ = [
     "Written",
     "commit",
     "read_events",
-    "remove",
     "remove_uncommitted",
     "version",
     "write",
-    "written_files",
 ]

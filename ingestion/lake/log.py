@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from ingestion.lake.tables import PARTITIONS, SCHEMAS, LakeFile, Table
 
@@ -22,12 +21,21 @@ APPLICATION = "clickmart"
 def commit(lake: str, load_id: int, files: Iterable[LakeFile]) -> int:
     """Add a load's files to the Delta logs, at once per table; return the events' version.
 
-    Repeating it changes nothing: the log holds the load's number as a transaction.
+    Repeating it changes nothing: the log holds the load's number as a transaction. Files of the
+    load that are not given are removed: nothing will ever name them.
     """
     chosen = list(files)
     for table in SCHEMAS:
-        _commit_table(lake, table, load_id, [file for file in chosen if file.table == table])
+        own = [file for file in chosen if file.table == table]
+        _commit_table(lake, table, load_id, own)
+        _remove_others(Path(lake) / table, load_id, {file.path for file in own})
     return version(lake)
+
+
+def _remove_others(root: Path, load_id: int, named: set[str]) -> None:
+    for path in (root / f"load_id={load_id}").rglob("*.parquet"):
+        if path.relative_to(root).as_posix() not in named:
+            path.unlink()
 
 
 def version(lake: str) -> int:
@@ -36,32 +44,12 @@ def version(lake: str) -> int:
     return -1 if table is None else int(table.version())
 
 
-def written_files(lake: str, load_id: int) -> list[LakeFile]:
-    """Return the files that lie in a load's folders, committed or not."""
-    found = []
-    for table in SCHEMAS:
-        root = Path(lake) / table
-        for path in sorted((root / f"load_id={load_id}").rglob("*.parquet")):
-            folder = path.parent.name
-            event_date = folder.split("=", 1)[1] if folder.startswith("event_date=") else None
-            rows = pq.read_metadata(path).num_rows
-            relative = path.relative_to(root).as_posix()
-            found.append(LakeFile(table, relative, event_date, rows, path.stat().st_size))
-    return found
-
-
 def remove_uncommitted(lake: str, last_load_id: int) -> None:
     """Remove what loads after the last one left behind when they were killed."""
     for table in SCHEMAS:
         for folder in (Path(lake) / table).glob("load_id=*"):
             if int(folder.name.split("=", 1)[1]) > last_load_id:
                 shutil.rmtree(folder)
-
-
-def remove(lake: str, files: Iterable[LakeFile]) -> None:
-    """Remove files that no commit will name."""
-    for file in files:
-        (Path(lake) / file.table / file.path).unlink(missing_ok=True)
 
 
 def _open(lake: str, table: Table) -> Any | None:

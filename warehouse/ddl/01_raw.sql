@@ -43,6 +43,17 @@ create table if not exists ops.duplicates (
     primary key (load_id, file_id, source_row)
 );
 
+-- The files a load wrote to the lake: the Delta log follows this list, also after a kill.
+create table if not exists ops.lake_files (
+    load_id bigint not null references ops.loads,
+    table_name text not null,
+    path text not null,
+    event_date date,
+    row_count bigint not null,
+    byte_count bigint not null,
+    primary key (load_id, table_name, path)
+);
+
 create table if not exists raw.events (
     event_id text primary key,
     event_type text not null,
