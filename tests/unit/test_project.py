@@ -140,6 +140,28 @@ def test_marts_and_reports_have_enforced_contracts(models: dict[str, Node]) -> N
     assert not [model["name"] for model in promised if not model["contract"]["enforced"]]
 
 
+def test_every_number_with_decimals_names_its_places(models: dict[str, Node]) -> None:
+    types = {
+        (model["name"], column["name"]): column["data_type"]
+        for model in models.values()
+        if model["contract"]["enforced"]
+        for column in model["columns"].values()
+        if column["data_type"].startswith(("numeric", "decimal"))
+    }
+    assert types
+    assert not {
+        column: type_
+        for column, type_ in types.items()
+        if not re.fullmatch(r"numeric\(\d+, \d+\)", type_)
+    }
+    # A valid line is worth up to 1e15, and sums and rates of exchange go beyond.
+    assert not {
+        column: type_
+        for column, type_ in types.items()
+        if column[1].endswith("_amount") and type_ != "numeric(24, 4)"
+    }
+
+
 def test_every_report_stands_in_an_exposure(manifest: Node, models: dict[str, Node]) -> None:
     exposed = {
         parent

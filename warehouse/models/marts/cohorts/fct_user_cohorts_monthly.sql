@@ -108,12 +108,12 @@ final as (
         cohort_user_count,
         active_user_count,
         {{ rate("active_user_count", "cohort_user_count") }} as retention_rate,
-        cast(gross_revenue_amount as numeric(20, 4)) as gross_revenue_amount,
+        cast(gross_revenue_amount as numeric(24, 4)) as gross_revenue_amount,
         cast(
             sum(gross_revenue_amount) over (
                 partition by cohort_type, cohort_month
                 order by month_start_date
-            ) as numeric(20, 4)
+            ) as numeric(24, 4)
         ) as cumulative_revenue_amount
     from periods_filled
 )
