@@ -12,14 +12,15 @@ dates as (
     from {{ ref("dim_dates") }}
 ),
 
--- Every date has a row, so seven rows back is the same day of the week before.
 weeks_compared as (
     select
-        *,
-        lag(session_count, 7) over (order by metric_date) as previous_week_session_count,
-        lag(order_count, 7) over (order by metric_date) as previous_week_order_count,
-        lag(net_revenue_amount, 7) over (order by metric_date) as previous_week_net_revenue_amount
+        metrics.*,
+        previous_week.session_count as previous_week_session_count,
+        previous_week.order_count as previous_week_order_count,
+        previous_week.net_revenue_amount as previous_week_net_revenue_amount
     from metrics
+    left join metrics as previous_week
+        on metrics.metric_date = {{ later_by("previous_week.metric_date", 7, "day") }}
 ),
 
 final as (
