@@ -62,7 +62,7 @@
        heard. #}
     {% set cached = load_cached_relation(relation) %}
     {% if cached and not run_query(
-        "select from pg_class where oid = to_regclass('" ~ cached.include(database=false) ~ "')"
+        "select oid from pg_class where oid = to_regclass('" ~ cached.include(database=false) ~ "')"
     ).rows %}
         {% do adapter.cache_dropped(cached) %}
         {{ return(none) }}
