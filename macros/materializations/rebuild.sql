@@ -16,7 +16,7 @@
 {% macro rebuild(kind, sql, pre_hooks, post_hooks) %}
     {% set target = this.incorporate(type=kind) %}
     {% set fresh = make_intermediate_relation(target) %}
-    {% set existing = load_cached_relation(this) %}
+    {% set existing = standing_relation(this) %}
     {% set old = make_backup_relation(target, existing.type if existing else kind) %}
     {% do drop_relation_if_exists(load_cached_relation(fresh)) %}
     {% do drop_relation_if_exists(load_cached_relation(old)) %}
@@ -54,6 +54,20 @@
     {% endif %}
     {% do run_hooks(post_hooks, inside_transaction=False) %}
     {{ return({'relations': [target]}) }}
+{% endmacro %}
+
+
+{% macro standing_relation(relation) %}
+    {# A view that could not be bound to a table built in this run went with it; the cache has not
+       heard. #}
+    {% set cached = load_cached_relation(relation) %}
+    {% if cached and not run_query(
+        "select oid from pg_class where oid = to_regclass('" ~ cached.include(database=false) ~ "')"
+    ).rows %}
+        {% do adapter.cache_dropped(cached) %}
+        {{ return(none) }}
+    {% endif %}
+    {{ return(cached) }}
 {% endmacro %}
 
 

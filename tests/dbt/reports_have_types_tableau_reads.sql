@@ -1,5 +1,6 @@
 -- Tableau takes text for a memo and cannot read uuid, json and arrays; a numeric without scale has
--- as many places as its division gave.
+-- as many places as its division gave. A view's contract compares the names of types alone, so that
+-- the width of amounts is looked at here as well.
 -- depends_on: {{ ref("rpt_daily_kpis") }}
 -- depends_on: {{ ref("rpt_conversion_funnel") }}
 -- depends_on: {{ ref("rpt_customer_journey") }}
@@ -19,5 +20,12 @@ where
     and not (
         data_type in ('date', 'bigint', 'integer', 'boolean')
         or (data_type = 'character varying' and character_maximum_length is not null)
-        or (data_type = 'numeric' and numeric_scale is not null)
+        or (
+            data_type = 'numeric'
+            and case
+                when column_name like '%\_amount'
+                    then numeric_precision = 24 and numeric_scale = 4
+                else numeric_scale is not null
+            end
+        )
     )

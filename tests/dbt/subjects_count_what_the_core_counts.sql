@@ -26,6 +26,25 @@ carts as (
     where {{ is_counted() }}
 ),
 
+-- Cohorts leave out the days of wrong clocks.
+cohort_users as (
+    select count(distinct visitor_days.user_key) as user_count
+    from {{ ref("int_visitor_days_aggregated") }} as visitor_days
+    inner join {{ ref("int_span_observed") }} as span
+        on visitor_days.event_date between span.first_date and span.last_date
+    where {{ is_counted("visitor_days.is_bot") }}
+),
+
+cohort_orders as (
+    select
+        count(distinct orders.user_key) as buyer_count,
+        coalesce(sum(orders.gross_amount), 0) as gross_amount
+    from {{ ref("fct_orders") }} as orders
+    inner join {{ ref("int_span_observed") }} as span
+        on orders.order_date between span.first_date and span.last_date
+    where {{ is_counted("orders.is_bot") }}
+),
+
 users as (
     select count(*) as user_count
     from {{ ref("int_users_aggregated") }}
@@ -98,7 +117,7 @@ figures as (
                 cohort_type = 'activity'
                 and period_number = 0
         ) as subject_figure,
-        (select user_count from users) as core_figure
+        (select user_count from cohort_users) as core_figure
     union all
     select
         'buyers of all purchase cohorts' as figure,
@@ -109,7 +128,7 @@ figures as (
                 cohort_type = 'purchase'
                 and period_number = 0
         ) as subject_figure,
-        (select buyer_count from orders) as core_figure
+        (select buyer_count from cohort_orders) as core_figure
     union all
     select
         'revenue of all activity cohorts' as figure,
@@ -118,7 +137,7 @@ figures as (
             from {{ ref("fct_user_cohorts_monthly") }}
             where cohort_type = 'activity'
         ) as subject_figure,
-        (select gross_amount from orders) as core_figure
+        (select gross_amount from cohort_orders) as core_figure
     union all
     select
         'revenue of all purchase cohorts' as figure,
@@ -127,7 +146,7 @@ figures as (
             from {{ ref("fct_user_cohorts_monthly") }}
             where cohort_type = 'purchase'
         ) as subject_figure,
-        (select gross_amount from orders) as core_figure
+        (select gross_amount from cohort_orders) as core_figure
     union all
     select
         'revenue of the channels' as figure,

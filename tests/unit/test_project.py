@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from ingestion.settings import PROJECT_DIR
 
@@ -119,6 +120,22 @@ def test_every_column_is_described(models: dict[str, Node]) -> None:
     assert not [model["name"] for model in models.values() if not model["columns"]]
 
 
+def keyed_tables() -> set[str]:
+    """The tables for which the DDL declares a primary key, as `schema.table`."""
+    ddl = "\n".join(path.read_text() for path in (PROJECT_DIR / "warehouse/ddl").glob("*.sql"))
+    tables = re.findall(r"create table if not exists (\S+) \((.*?)\n\);", ddl, re.DOTALL)
+    return {name for name, body in tables if "primary key" in body}
+
+
+def takes_over_a_key(model: Node) -> bool:
+    """Whether the model is a staging view of one table as it stands, and so has the table's key."""
+    parents = model["depends_on"]["nodes"]
+    if layer(model) != "staging" or model["config"]["materialized"] != "view" or len(parents) != 1:
+        return False
+    source = ".".join(parents[0].split(".")[-2:])
+    return source in keyed_tables() and not re.search(r"\bjoin\b", model["raw_code"])
+
+
 def test_every_model_has_a_primary_key_test(manifest: Node, models: dict[str, Node]) -> None:
     tested: dict[tuple[str, str], set[str]] = defaultdict(set)
     has_key = set()
@@ -131,6 +148,7 @@ def test_every_model_has_a_primary_key_test(manifest: Node, models: dict[str, No
         elif test["column_name"]:
             tested[test["attached_node"], test["column_name"]].add(metadata["name"])
     has_key |= {model for (model, _), names in tested.items() if names >= {"unique", "not_null"}}
+    has_key |= {key for key, model in models.items() if takes_over_a_key(model)}
     assert not [model["name"] for key, model in models.items() if key not in has_key]
 
 
@@ -138,6 +156,28 @@ def test_marts_and_reports_have_enforced_contracts(models: dict[str, Node]) -> N
     promised = [model for model in models.values() if layer(model) in ("marts", "reports")]
     assert promised
     assert not [model["name"] for model in promised if not model["contract"]["enforced"]]
+
+
+def test_every_number_with_decimals_names_its_places(models: dict[str, Node]) -> None:
+    types = {
+        (model["name"], column["name"]): column["data_type"]
+        for model in models.values()
+        if model["contract"]["enforced"]
+        for column in model["columns"].values()
+        if column["data_type"].startswith(("numeric", "decimal"))
+    }
+    assert types
+    assert not {
+        column: type_
+        for column, type_ in types.items()
+        if not re.fullmatch(r"numeric\(\d+, \d+\)", type_)
+    }
+    # A valid line is worth up to 1e15, and sums and rates of exchange go beyond.
+    assert not {
+        column: type_
+        for column, type_ in types.items()
+        if column[1].endswith("_amount") and type_ != "numeric(24, 4)"
+    }
 
 
 def test_every_report_stands_in_an_exposure(manifest: Node, models: dict[str, Node]) -> None:
@@ -149,6 +189,19 @@ def test_every_report_stands_in_an_exposure(manifest: Node, models: dict[str, No
     reports = {key for key, model in models.items() if layer(model) == "reports"}
     assert reports
     assert reports == exposed
+
+
+def test_every_var_stands_once_in_the_project_file() -> None:
+    declared = set(yaml.safe_load((PROJECT_DIR / "dbt_project.yml").read_text())["vars"])
+    used, with_default = set(), set()
+    for folder in ("warehouse", "macros", "tests/dbt", "analyses"):
+        for path in (PROJECT_DIR / folder).rglob("*.sql"):
+            for name, rest in re.findall(r"""\bvar\(\s*["'](\w+)["']\s*([,)])""", path.read_text()):
+                used.add(name)
+                if rest == ",":
+                    with_default.add((path.name, name))
+    assert not with_default
+    assert used <= declared
 
 
 def test_every_analysis_opens_with_its_question() -> None:

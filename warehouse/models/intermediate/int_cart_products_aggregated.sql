@@ -70,7 +70,7 @@ final as (
         sum(removed_quantity) as removed_quantity,
         greatest(sum(added_quantity) - sum(removed_quantity), 0) as final_quantity,
         cast(
-            max(unit_price_amount) filter (where price_recency_number = 1) as numeric(18, 4)
+            max(unit_price_amount) filter (where price_recency_number = 1) as numeric(24, 4)
         ) as unit_price_amount
     from cart_lines
     group by session_id, product_id

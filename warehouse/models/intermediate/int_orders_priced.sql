@@ -79,9 +79,9 @@ final as (
         cast(
             {{ converted_amount("orders.source_gross_amount") }} as numeric(24, 4)
         ) as gross_amount,
-        cast({{ converted_amount("orders.source_tax_amount") }} as numeric(18, 4)) as tax_amount,
+        cast({{ converted_amount("orders.source_tax_amount") }} as numeric(24, 4)) as tax_amount,
         cast(
-            {{ converted_amount("orders.source_shipping_amount") }} as numeric(18, 4)
+            {{ converted_amount("orders.source_shipping_amount") }} as numeric(24, 4)
         ) as shipping_amount,
         cast(
             {{ converted_amount("orders.source_discount_amount") }} as numeric(24, 4)

@@ -19,7 +19,7 @@ events as (
     from {{ ref("stg_raw__events") }}
 ),
 
-final as (
+observations as (
     select
         items.product_id,
         items.product_name,
@@ -44,6 +44,26 @@ final as (
         items.brand,
         items.source_unit_price_amount,
         events.currency
+),
+
+final as (
+    select
+        {{ hash_key([
+            "product_id", "coalesce(product_name, '')", "coalesce(category, '')",
+            "coalesce(brand, '')", "coalesce(cast(source_unit_price_amount as text), '')",
+            "currency"
+        ]) }} as product_observation_key,
+        product_id,
+        product_name,
+        category,
+        brand,
+        source_unit_price_amount,
+        currency,
+        first_seen_at,
+        last_seen_at,
+        last_seen_date,
+        last_seen_moment
+    from observations
 )
 
 select * from final

@@ -42,12 +42,12 @@ final as (
         recovered_cart_count,
         {{ rate("abandoned_cart_count", "cart_count") }} as abandonment_rate,
         {{ rate("recovered_cart_count", "abandoned_cart_count") }} as recovery_rate,
-        cast(cart_amount as numeric(20, 4)) as cart_amount,
-        cast(lost_revenue_amount as numeric(20, 4)) as lost_revenue_amount,
-        cast(recovered_revenue_amount as numeric(20, 4)) as recovered_revenue_amount,
-        cast(lost_revenue_amount - recovered_revenue_amount as numeric(20, 4))
+        cast(cart_amount as numeric(24, 4)) as cart_amount,
+        cast(lost_revenue_amount as numeric(24, 4)) as lost_revenue_amount,
+        cast(recovered_revenue_amount as numeric(24, 4)) as recovered_revenue_amount,
+        cast(lost_revenue_amount - recovered_revenue_amount as numeric(24, 4))
             as net_lost_revenue_amount,
-        cast(lost_revenue_amount / nullif(abandoned_cart_count, 0) as numeric(18, 4))
+        cast(lost_revenue_amount / nullif(abandoned_cart_count, 0) as numeric(24, 4))
             as average_lost_amount,
         cast(average_hours_to_recovery as numeric(12, 2)) as average_hours_to_recovery
     from carts_aggregated

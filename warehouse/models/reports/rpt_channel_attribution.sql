@@ -118,13 +118,13 @@ final as (
         cast(totals_added.all_order_count as bigint) as all_order_count,
         {{ rate("totals_added.attributed_order_count", "totals_added.all_order_count") }}
             as order_share_rate,
-        cast(totals_added.attributed_revenue_amount as numeric(20, 4)) as attributed_revenue_amount,
-        cast(totals_added.all_revenue_amount as numeric(20, 4)) as all_revenue_amount,
+        cast(totals_added.attributed_revenue_amount as numeric(24, 4)) as attributed_revenue_amount,
+        cast(totals_added.all_revenue_amount as numeric(24, 4)) as all_revenue_amount,
         {{ rate("totals_added.attributed_revenue_amount", "totals_added.all_revenue_amount") }}
             as revenue_share_rate,
         cast(
             totals_added.attributed_revenue_amount / nullif(totals_added.session_count, 0)
-            as numeric(20, 4)
+            as numeric(24, 4)
         ) as revenue_per_session_amount
     from totals_added
     left join channels on totals_added.channel = channels.channel

@@ -13,7 +13,7 @@ final as (
         retention_rate,
         gross_revenue_amount,
         cumulative_revenue_amount,
-        cast(cumulative_revenue_amount / nullif(cohort_user_count, 0) as numeric(20, 4))
+        cast(cumulative_revenue_amount / nullif(cohort_user_count, 0) as numeric(24, 4))
             as cumulative_revenue_per_user_amount
     from cohorts
 )

@@ -12,14 +12,15 @@ dates as (
     from {{ ref("dim_dates") }}
 ),
 
--- Every date has a row, so seven rows back is the same day of the week before.
 weeks_compared as (
     select
-        *,
-        lag(session_count, 7) over (order by metric_date) as previous_week_session_count,
-        lag(order_count, 7) over (order by metric_date) as previous_week_order_count,
-        lag(net_revenue_amount, 7) over (order by metric_date) as previous_week_net_revenue_amount
+        metrics.*,
+        previous_week.session_count as previous_week_session_count,
+        previous_week.order_count as previous_week_order_count,
+        previous_week.net_revenue_amount as previous_week_net_revenue_amount
     from metrics
+    left join metrics as previous_week
+        on metrics.metric_date = {{ later_by("previous_week.metric_date", 7, "day") }}
 ),
 
 final as (
@@ -40,22 +41,22 @@ final as (
         weeks_compared.checkout_session_count,
         weeks_compared.converted_session_count,
         weeks_compared.order_count,
-        cast(weeks_compared.gross_revenue_amount as numeric(20, 4)) as gross_revenue_amount,
-        cast(weeks_compared.refund_amount as numeric(20, 4)) as refund_amount,
-        cast(weeks_compared.net_revenue_amount as numeric(20, 4)) as net_revenue_amount,
+        cast(weeks_compared.gross_revenue_amount as numeric(24, 4)) as gross_revenue_amount,
+        cast(weeks_compared.refund_amount as numeric(24, 4)) as refund_amount,
+        cast(weeks_compared.net_revenue_amount as numeric(24, 4)) as net_revenue_amount,
         weeks_compared.abandoned_cart_count,
-        cast(weeks_compared.lost_revenue_amount as numeric(20, 4)) as lost_revenue_amount,
+        cast(weeks_compared.lost_revenue_amount as numeric(24, 4)) as lost_revenue_amount,
         {{ rate("bounce_session_count", "weeks_compared.session_count") }} as bounce_rate,
         {{ rate("converted_session_count", "weeks_compared.session_count") }} as conversion_rate,
         {{ rate("abandoned_cart_count", "weeks_compared.add_to_cart_session_count") }}
             as cart_abandonment_rate,
         cast(
             weeks_compared.gross_revenue_amount / nullif(weeks_compared.order_count, 0)
-            as numeric(18, 4)
+            as numeric(24, 4)
         ) as average_order_amount,
         weeks_compared.previous_week_session_count,
         weeks_compared.previous_week_order_count,
-        cast(weeks_compared.previous_week_net_revenue_amount as numeric(20, 4))
+        cast(weeks_compared.previous_week_net_revenue_amount as numeric(24, 4))
             as previous_week_net_revenue_amount,
         {{ change_rate("weeks_compared.session_count", "previous_week_session_count") }}
             as session_count_change_rate,

@@ -52,7 +52,7 @@ final as (
             as product_name,
         cast(coalesce(products.category, '(unknown)') as varchar(255)) as category,
         cast(coalesce(products.brand, '(unknown)') as varchar(255)) as brand,
-        cast(products.unit_price_amount as numeric(18, 4)) as unit_price_amount,
+        cast(products.unit_price_amount as numeric(24, 4)) as unit_price_amount,
         cast(months_ranked.view_count as bigint) as view_count,
         cast(months_ranked.add_to_cart_count as bigint) as add_to_cart_count,
         cast(months_ranked.remove_from_cart_count as bigint) as remove_from_cart_count,
@@ -68,8 +68,8 @@ final as (
         ) }} as cart_to_purchase_rate,
         cast(months_ranked.order_count as bigint) as order_count,
         cast(months_ranked.purchased_quantity as bigint) as purchased_quantity,
-        cast(months_ranked.gross_revenue_amount as numeric(20, 4)) as gross_revenue_amount,
-        cast(months_ranked.all_gross_revenue_amount as numeric(20, 4)) as all_gross_revenue_amount,
+        cast(months_ranked.gross_revenue_amount as numeric(24, 4)) as gross_revenue_amount,
+        cast(months_ranked.all_gross_revenue_amount as numeric(24, 4)) as all_gross_revenue_amount,
         {{ rate("months_ranked.gross_revenue_amount", "months_ranked.all_gross_revenue_amount") }}
             as revenue_share_rate,
         months_ranked.revenue_rank

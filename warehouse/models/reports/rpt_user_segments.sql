@@ -56,18 +56,18 @@ final as (
         {{ rate("repeat_buyer_count", "buyer_count") }} as repeat_buyer_rate,
         cast(session_count as bigint) as session_count,
         cast(order_count as bigint) as order_count,
-        cast(gross_revenue_amount as numeric(20, 4)) as gross_revenue_amount,
-        cast(refund_amount as numeric(20, 4)) as refund_amount,
-        cast(net_revenue_amount as numeric(20, 4)) as net_revenue_amount,
-        cast(all_gross_revenue_amount as numeric(20, 4)) as all_gross_revenue_amount,
+        cast(gross_revenue_amount as numeric(24, 4)) as gross_revenue_amount,
+        cast(refund_amount as numeric(24, 4)) as refund_amount,
+        cast(net_revenue_amount as numeric(24, 4)) as net_revenue_amount,
+        cast(all_gross_revenue_amount as numeric(24, 4)) as all_gross_revenue_amount,
         {{ rate("gross_revenue_amount", "all_gross_revenue_amount") }} as revenue_share_rate,
         cast(cast(session_count as numeric) / nullif(user_count, 0) as numeric(12, 4))
             as average_session_count,
         cast(cast(order_count as numeric) / nullif(user_count, 0) as numeric(12, 4))
             as average_order_count,
-        cast(gross_revenue_amount / nullif(order_count, 0) as numeric(18, 4))
+        cast(gross_revenue_amount / nullif(order_count, 0) as numeric(24, 4))
             as average_order_amount,
-        cast(net_revenue_amount / nullif(user_count, 0) as numeric(20, 4))
+        cast(net_revenue_amount / nullif(user_count, 0) as numeric(24, 4))
             as net_revenue_per_user_amount,
         cast(average_days_since_last_seen as numeric(12, 2)) as average_days_since_last_seen,
         cast(average_days_since_last_order as numeric(12, 2)) as average_days_since_last_order

@@ -158,7 +158,7 @@ final as (
         cast(touch_number as integer) as touch_number,
         cast(touch_count as integer) as touch_count,
         cast(credit as numeric(9, 6)) as credit,
-        cast(attributed_revenue_amount as numeric(18, 4)) as attributed_revenue_amount
+        cast(attributed_revenue_amount as numeric(24, 4)) as attributed_revenue_amount
     from remainders_added
 )
 

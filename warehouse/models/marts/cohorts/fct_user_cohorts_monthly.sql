@@ -1,18 +1,25 @@
-with events as (
+with span as (
+    select * from {{ ref("int_span_observed") }}
+),
+
+-- Days outside the span are those of a wrong clock: they would be cohorts and periods of their own.
+visitor_days as (
     select
-        user_key,
-        event_date
-    from {{ ref("fct_events") }}
-    where {{ is_counted() }}
+        visitor_days.user_key,
+        visitor_days.event_date
+    from {{ ref("int_visitor_days_aggregated") }} as visitor_days
+    inner join span on visitor_days.event_date between span.first_date and span.last_date
+    where {{ is_counted("visitor_days.is_bot") }}
 ),
 
 orders as (
     select
-        user_key,
-        order_date,
-        coalesce(gross_amount, 0) as gross_amount
-    from {{ ref("fct_orders") }}
-    where {{ is_counted() }}
+        orders.user_key,
+        orders.order_date,
+        coalesce(orders.gross_amount, 0) as gross_amount
+    from {{ ref("fct_orders") }} as orders
+    inner join span on orders.order_date between span.first_date and span.last_date
+    where {{ is_counted("orders.is_bot") }}
 ),
 
 active_months as (
@@ -20,7 +27,7 @@ active_months as (
         'activity' as cohort_type,
         user_key,
         {{ month_start("event_date") }} as month_start_date
-    from events
+    from visitor_days
     union all
     select distinct
         'purchase' as cohort_type,
@@ -108,12 +115,12 @@ final as (
         cohort_user_count,
         active_user_count,
         {{ rate("active_user_count", "cohort_user_count") }} as retention_rate,
-        cast(gross_revenue_amount as numeric(20, 4)) as gross_revenue_amount,
+        cast(gross_revenue_amount as numeric(24, 4)) as gross_revenue_amount,
         cast(
             sum(gross_revenue_amount) over (
                 partition by cohort_type, cohort_month
                 order by month_start_date
-            ) as numeric(20, 4)
+            ) as numeric(24, 4)
         ) as cumulative_revenue_amount
     from periods_filled
 )

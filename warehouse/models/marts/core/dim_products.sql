@@ -30,7 +30,7 @@ final as (
         product_name,
         category,
         brand,
-        cast(unit_price_amount as numeric(18, 4)) as unit_price_amount,
+        cast(unit_price_amount as numeric(24, 4)) as unit_price_amount,
         first_seen_at,
         last_seen_at
     from products

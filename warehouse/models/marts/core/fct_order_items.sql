@@ -35,7 +35,7 @@ final as (
         order_lines.quantity,
         cast(
             {{ converted_amount("order_lines.source_unit_price_amount", "orders") }}
-            as numeric(18, 4)
+            as numeric(24, 4)
         ) as unit_price_amount,
         cast(
             {{ converted_amount("order_lines.source_gross_amount", "orders") }}
@@ -43,7 +43,7 @@ final as (
         ) as gross_amount,
         cast(
             {{ converted_amount("order_lines.source_discount_amount", "orders") }}
-            as numeric(18, 4)
+            as numeric(24, 4)
         ) as discount_amount,
         visitors.is_bot
     from order_lines

@@ -4,7 +4,7 @@ with funnels as (
         ref("fct_events"),
         "user_key",
         steps,
-        window=var("user_funnel_window_days", 7) ~ " days",
+        window=var("user_funnel_window_days") ~ " days",
         where=is_counted()
     ) | indent(4) }}
 ),

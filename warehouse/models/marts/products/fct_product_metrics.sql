@@ -129,7 +129,7 @@ final as (
         cast(remove_from_cart_count as bigint) as remove_from_cart_count,
         cast(order_count as bigint) as order_count,
         cast(purchased_quantity as bigint) as purchased_quantity,
-        cast(gross_revenue_amount as numeric(20, 4)) as gross_revenue_amount,
+        cast(gross_revenue_amount as numeric(24, 4)) as gross_revenue_amount,
         view_session_count,
         cart_session_count,
         view_to_cart_session_count,

@@ -1,0 +1,80 @@
+with events as (
+    select
+        event_at,
+        event_date,
+        received_at
+    from {{ ref("stg_raw__events") }}
+),
+
+loads as (
+    select max({{ reporting_date("committed_at") }}) as last_load_date
+    from {{ ref("stg_ops__loads") }}
+),
+
+-- An event that happened a day after it was received has a clock that is wrong.
+days as (
+    select
+        event_date,
+        count(case
+            when event_at <= {{ later_by("coalesce(received_at, event_at)", 1, "day") }} then 1
+        end) as credible_event_count
+    from events
+    group by event_date
+),
+
+days_in_order as (
+    select
+        *,
+        lag(event_date) over (order by event_date) as previous_event_date
+    from days
+),
+
+stretch_starts_flagged as (
+    select
+        event_date,
+        credible_event_count,
+        -- The same bridge as in dim_dates.
+        case
+            when {{ elapsed_days("previous_event_date", "event_date") }} <= 366 then 0 else 1
+        end as stretch_start_count
+    from days_in_order
+),
+
+stretches_numbered as (
+    select
+        *,
+        sum(stretch_start_count) over (order by event_date) as stretch_number
+    from stretch_starts_flagged
+),
+
+stretches_measured as (
+    select
+        event_date,
+        credible_event_count,
+        sum(credible_event_count) over (partition by stretch_number) as stretch_event_count,
+        sum(credible_event_count) over () as all_event_count
+    from stretches_numbered
+),
+
+days_judged as (
+    select
+        stretches_measured.event_date,
+        stretches_measured.credible_event_count > 0
+        and stretches_measured.event_date
+        <= coalesce(loads.last_load_date, stretches_measured.event_date)
+        and stretches_measured.stretch_event_count
+        >= {{ var("span_min_event_share") }} * stretches_measured.all_event_count
+            as is_credible
+    from stretches_measured
+    cross join loads
+),
+
+final as (
+    select
+        coalesce(min(case when is_credible then event_date end), min(event_date)) as first_date,
+        coalesce(max(case when is_credible then event_date end), max(event_date)) as last_date
+    from days_judged
+    having count(*) > 0
+)
+
+select * from final
