@@ -1,0 +1,81 @@
+"""Take the pictures of the README from the dbt documentation: python docs/make_screenshots.py.
+
+Needs Chromium and what `clickmart docs` wrote. Each picture has a browser profile of its own.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from urllib.parse import quote, urlencode
+
+from ingestion.settings import PROJECT_DIR, home_dir
+
+IMAGES = PROJECT_DIR / "docs" / "images"
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--hide-scrollbars",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--force-device-scale-factor=1.5",
+    "--virtual-time-budget=15000",
+)
+REPORT = "!/model/model.clickmart.rpt_conversion_funnel"
+SHOWN = (
+    "source:raw.events stg_raw__events int_events_sessionized int_sessions_aggregated fct_events "
+    "int_purchase_events int_orders_priced fct_sessions fct_orders fct_session_funnels "
+    "fct_attribution fct_carts rpt_conversion_funnel rpt_cart_abandonment "
+    "rpt_channel_attribution exposure:conversion_funnel "
+    "exposure:cart_abandonment exposure:channel_attribution"
+)
+LINEAGE = f"{REPORT}?{urlencode({'g_v': 1, 'g_i': SHOWN}, quote_via=quote)}"
+# Each picture's place in the documentation, and the size of the window.
+PICTURES = {
+    "lineage.png": (LINEAGE, (1240, 480)),
+    "documentation.png": (REPORT, (1240, 900)),
+}
+
+
+def take(browser: str, page: Path, place: str, size: tuple[int, int], target: Path) -> None:
+    """Write the picture of one place of the page."""
+    with tempfile.TemporaryDirectory(prefix="clickmart-browser-") as profile:
+        subprocess.run(
+            [
+                browser,
+                *FLAGS,
+                f"--user-data-dir={profile}",
+                f"--window-size={size[0]},{size[1]}",
+                f"--screenshot={target}",
+                f"{page.as_uri()}#{place}",
+            ],
+            check=True,
+            capture_output=True,
+            timeout=120,
+        )
+
+
+def main() -> int:
+    """Take all pictures; return 1, and say why, where something is missing."""
+    page = home_dir() / "docs" / "index.html"
+    browser = next((path for path in map(shutil.which, BROWSERS) if path), None)
+    if browser is None or not page.exists():
+        missing = f"{page} (make it: clickmart docs)" if browser else "Chromium"
+        sys.stderr.write(f"Missing: {missing}\n")
+        return 1
+    IMAGES.mkdir(exist_ok=True)
+    for name, (place, size) in PICTURES.items():
+        take(browser, page, place, size, IMAGES / name)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
