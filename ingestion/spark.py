@@ -82,35 +82,20 @@ def _sail() -> Iterator[SparkSession]:
 
 
 def _spark(settings: Settings, engine: str) -> SparkSession:
-    if not engine.startswith("sc://"):
-        java = java_version()
-        if not has_java():
-            found = f"Java {java[1]} at {java[0]}" if java else "no Java"
-            raise EngineError(
-                f"Apache Spark needs Java {OLDEST_JAVA} or newer and there is {found}. "
-                "Install one, or unset CLICKMART_SPARK to use the engine that needs none."
-            )
     from pyspark.sql import SparkSession
 
+    is_remote = engine.startswith("sc://")
+    if not is_remote:
+        _require_java()
     logging.getLogger("py4j").setLevel(logging.ERROR)
     builder = SparkSession.builder.appName("clickmart")
     log = settings.home / "logs" / "spark.log"
     try:
-        if engine.startswith("sc://"):
+        if is_remote:
             spark = builder.remote(engine).getOrCreate()
         else:
-            master = f"local[{cores()}]" if engine == "local" else engine
-            builder = (
-                builder.master(master)
-                .config("spark.ui.enabled", "false")
-                .config("spark.ui.showConsoleProgress", "false")
-                .config("spark.driver.bindAddress", "127.0.0.1")
-                .config("spark.driver.host", "127.0.0.1")
-                .config("spark.driver.memory", "2g")
-                .config("spark.sql.shuffle.partitions", str(cores()))
-                .config("spark.sql.warehouse.dir", str(settings.home / "spark-warehouse"))
-                .config("spark.log.level", "ERROR")
-            )
+            for name, value in _driver_settings(settings, engine).items():
+                builder = builder.config(name, value)
             with _stderr_to(log):
                 spark = builder.getOrCreate()
     except Exception as error:
@@ -119,6 +104,36 @@ def _spark(settings: Settings, engine: str) -> SparkSession:
         ) from error
     _configure(spark)
     return spark
+
+
+def _require_java() -> None:
+    if has_java():
+        return
+    java = java_version()
+    found = f"Java {java[1]} at {java[0]}" if java else "no Java"
+    raise EngineError(
+        f"Apache Spark needs Java {OLDEST_JAVA} or newer and there is {found}. "
+        "Install one, or unset CLICKMART_SPARK to use the engine that needs none."
+    )
+
+
+def _driver_settings(settings: Settings, engine: str) -> dict[str, str]:
+    own = {
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.sql.warehouse.dir": str(settings.home / "spark-warehouse"),
+        "spark.log.level": "ERROR",
+    }
+    if engine != "local":
+        return {**own, "spark.master": engine}
+    return {
+        **own,
+        "spark.master": f"local[{cores()}]",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.memory": "2g",
+        "spark.sql.shuffle.partitions": str(cores()),
+    }
 
 
 @contextmanager
