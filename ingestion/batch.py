@@ -78,7 +78,7 @@ def ingest(
             known = {} if force else load.loaded_files(cursor, source, files)
         fresh = [file for file in files if file.sha256 not in known]
         skipped = {str(file.path): known[file.sha256] for file in files if file.sha256 in known}
-        if not fresh and not _is_behind(settings):
+        if not fresh and not aggregates.is_behind(settings):
             return LoadResult(None, skipped_files=skipped, seconds=_since(began))
         with _session(settings, spark) as engine:
             catch_up(engine, settings, report)
@@ -86,6 +86,15 @@ def ingest(
                 return LoadResult(None, skipped_files=skipped, seconds=_since(began))
             result = _load(engine, settings, fresh, source, began, report)
     return LoadResult(**{**result.as_dict(), "skipped_files": skipped, "seconds": _since(began)})
+
+
+def bring_up_to_date(settings: Settings, report: Report) -> None:
+    """Do what a killed load or a changed definition has left to do, if anything."""
+    apply_ddl(settings)
+    with load.exclusive(settings, lambda: report("A load is running: waiting for it")):
+        if aggregates.is_behind(settings):
+            with session(settings) as spark:
+                catch_up(spark, settings, report)
 
 
 def catch_up(spark: SparkSession, settings: Settings, report: Report) -> None:
@@ -101,8 +110,8 @@ def catch_up(spark: SparkSession, settings: Settings, report: Report) -> None:
     lake.remove_uncommitted(settings.lake, last)
     for load_id in pending:
         _commit_to_lake(settings, load_id)
-    if _is_behind(settings):
-        report("Aggregating what an earlier load left")
+    if aggregates.is_behind(settings):
+        report("Bringing the pre-aggregates up to date")
         aggregates.refresh(spark, settings)
 
 
@@ -161,15 +170,6 @@ def _commit_to_lake(settings: Settings, load_id: int) -> None:
         cursor.execute(
             "update ops.loads set lake_version = %s where load_id = %s", (version, load_id)
         )
-
-
-def _is_behind(settings: Settings) -> bool:
-    with connect(settings) as connection, connection.cursor() as cursor:
-        cursor.execute(
-            "select exists (select from ops.loads "
-            "where lake_version is null or aggregated_at is null)"
-        )
-        return bool(cursor.fetchone()[0])
 
 
 def _session(

@@ -205,10 +205,15 @@ def doctor(as_json: JsonFlag = False) -> None:
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def build(context: typer.Context) -> None:
-    """Run `dbt build` (seeds, models, tests); further words go to dbt."""
+    """Run `dbt build` (seeds, models, tests); further words go to dbt.
+
+    First brings Spark's pre-aggregates up to date, if a definition changed or a load was killed.
+    """
+    from ingestion import batch
+
     settings = Settings.load()
-    with postgres.connect(settings):
-        pass
+    with show_steps() as steps:
+        batch.bring_up_to_date(settings, steps.start)
     raise typer.Exit(warehouse.dbt(settings, ["build", *context.args]))
 
 

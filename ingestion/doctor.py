@@ -16,6 +16,7 @@ from ingestion.settings import Settings
 from ingestion.spark import OLDEST_JAVA, engine_name, java_version
 
 LEAST_FREE_GB = 2
+OLDEST_POSTGRES = 16  # the first with pg_input_is_valid
 PACKAGES = ("dbt-core", "dbt-postgres", "pyspark", "pysail", "deltalake", "psycopg2-binary")
 
 
@@ -91,7 +92,9 @@ def _postgres(settings: Settings) -> Iterator[Finding]:
     kind = "embedded" if status.is_embedded else "given by PG variables"
     if status.is_running:
         where = f"{status.host}:{status.port}, {kind}"
-        yield Finding("PostgreSQL", True, f"{status.version} at {where}")
+        is_new_enough = int((status.version or "0").split(".")[0]) >= OLDEST_POSTGRES
+        remedy = "" if is_new_enough else f"Use PostgreSQL {OLDEST_POSTGRES} or newer"
+        yield Finding("PostgreSQL", is_new_enough, f"{status.version} at {where}", remedy)
         return
     remedy = "clickmart db start" if status.is_embedded else "Check PGHOST, PGPORT, PGUSER"
     yield Finding("PostgreSQL", False, f"not running ({kind})", remedy)

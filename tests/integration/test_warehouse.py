@@ -207,6 +207,61 @@ def test_every_order_is_the_true_one(built: Warehouse) -> None:
     assert set(found) == {(row["order_id"], row["visitor_id"], row["gross_amount"]) for row in true}
 
 
+# -- the laws ------------------------------------------------------------------------------------
+
+
+def mart_contents(warehouse: Warehouse) -> dict[str, tuple[int, str]]:
+    """Return each mart's and report's number of rows, and a hash of them but for `load_id`."""
+    relations = warehouse.query(
+        "select table_schema || '.' || table_name from information_schema.tables "
+        "where table_schema in ('marts', 'reports') order by 1"
+    )
+    return {
+        name: warehouse.query(
+            "select count(*), md5(string_agg(content, '' order by content)) "
+            f"from (select (to_jsonb(t) - 'load_id')::text as content from {name} as t) as rows"
+        )[0]
+        for (name,) in relations
+    }
+
+
+def test_any_order_of_loads_gives_the_same_marts(built: Warehouse, tmp_path: Path) -> None:
+    other = Warehouse(tmp_path / "home")
+    files = sorted((built.settings.home / "generated" / "events").glob("*.parquet"))
+    assert other.run("clickmart", "db", "start").returncode == 0
+    try:
+        for part in (files[5:], files[3:6], files[:1], files):
+            ran = other.run("clickmart", "ingest", *part, "--source", "native", "--force")
+            assert ran.returncode == 0, ran.stderr
+        ran = other.run("dbt", "build", "--exclude-resource-type", "unit_test")
+        assert ran.returncode == 0, ran.stdout[-3000:]
+        expected = mart_contents(built)
+        assert len(expected) > 25
+        assert mart_contents(other) == expected
+    finally:
+        embedded.stop(other.settings)
+
+
+def test_a_changed_definition_is_followed_by_both_engines(built: Warehouse) -> None:
+    project = built.settings.project_dir / "dbt_project.yml"
+    assert "session_timeout_minutes: 30" in project.read_text()
+    before = built.value("select count(*) from raw.agg_sessions")
+    code = (
+        "from ingestion import batch; from ingestion.settings import Settings; "
+        "own = Settings.load(); own.dbt_vars['session_timeout_minutes'] = 5; "
+        "batch.bring_up_to_date(own, print)"
+    )
+    ran = built.run("python", "-c", code)
+    assert ran.returncode == 0, ran.stderr
+    assert built.value("select count(*) from raw.agg_sessions") > before
+    stale = built.run("dbt", "test", "-s", "aggregates_follow_the_definitions")
+    assert stale.returncode == 1
+    tests = ("-s", "path:tests/dbt/reconciliation")
+    mended = built.run("clickmart", "build", *tests)
+    assert mended.returncode == 0, mended.stdout[-3000:] + mended.stderr
+    assert built.value("select count(*) from raw.agg_sessions") == before
+
+
 # -- a real file ---------------------------------------------------------------------------------
 
 

@@ -162,3 +162,9 @@ create table if not exists raw.agg_daily_metrics (
     order_count bigint not null,
     revenue_amount numeric(38, 4) not null
 );
+
+-- By which definitions (vars of dbt_project.yml) the pre-aggregates were computed, and when.
+create table if not exists ops.aggregations (
+    aggregated_at timestamptz primary key default clock_timestamp(),
+    definitions jsonb not null
+);
