@@ -122,7 +122,7 @@ def _initialize(settings: Settings) -> None:
     fresh.mkdir(mode=0o700)
     password_file = settings.home / "password.tmp"
     write_private(password_file, secret(settings.home / "password"))
-    _hand_over(settings, fresh, password_file)
+    _hand_over(fresh, password_file)
     try:
         _run(
             settings,
@@ -153,7 +153,7 @@ def _start_on_a_free_port(settings: Settings) -> None:
     conf = _data_dir(settings) / "clickmart.conf"
     conf.write_text(_tuning())
     _log_file(settings).touch()
-    _hand_over(settings, _data_dir(settings), conf, _log_file(settings))
+    _hand_over(_data_dir(settings), conf, _log_file(settings))
     known = read_server_file(settings)
     wanted = int(known["PGPORT"]) if known else FIRST_PORT
     for _ in range(START_TRIES):
@@ -258,6 +258,7 @@ def _pg_ctl(settings: Settings, verb: str, *arguments: str) -> None:
 def _run(settings: Settings, command: list[str], what: str) -> None:
     as_user: dict[str, Any] = {}
     if _is_root():
+        _let_through(settings)
         as_user = {"user": SYSTEM_USER, "group": SYSTEM_USER, "extra_groups": []}
     output = settings.home / "postgres.out"  # a pipe would stay open as long as the server lives
     with output.open("w+") as stream:
@@ -277,8 +278,8 @@ def _is_root() -> bool:
     return hasattr(os, "geteuid") and os.geteuid() == 0
 
 
-def _hand_over(settings: Settings, *paths: Path) -> None:
-    """When run as root, give the paths to the system user and let it reach them."""
+def _hand_over(*paths: Path) -> None:
+    """When run as root, give the paths to the system user."""
     if not _is_root():
         return
     import pwd
@@ -301,6 +302,10 @@ def _hand_over(settings: Settings, *paths: Path) -> None:
     for path in paths:
         for entry in [path, *(path.rglob("*") if path.is_dir() else ())]:
             os.chown(entry, user.pw_uid, user.pw_gid)
+
+
+def _let_through(settings: Settings) -> None:
+    """Let the system user pass through the folders above the cluster and the programs."""
     for target in (settings.home, program("postgres").parent):
         for folder in [target, *target.parents]:
             mode = folder.stat().st_mode
