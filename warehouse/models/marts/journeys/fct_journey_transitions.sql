@@ -1,21 +1,19 @@
+-- The narrower of the two tables of events; the sessions joined below are the counted ones.
 with events as (
     select
         session_id,
         session_event_number,
         event_type,
         event_at
-    from {{ ref("fct_events") }}
-    where {{ is_counted() }}
+    from {{ ref("int_events_sessionized") }}
 ),
 
 first_events as (
     select
         session_id,
         event_type
-    from {{ ref("fct_events") }}
-    where
-        session_event_number = 1
-        and {{ is_counted() }}
+    from {{ ref("int_events_sessionized") }}
+    where session_event_number = 1
 ),
 
 sessions as (
