@@ -147,6 +147,11 @@ def test_every_model_has_a_primary_key_test(manifest: Node, models: dict[str, No
             has_key.add(test["attached_node"])
         elif test["column_name"]:
             tested[test["attached_node"], test["column_name"]].add(metadata["name"])
+    for key, model in models.items():
+        for column in model["columns"].values():
+            # On a table PostgreSQL itself holds the contract's constraints.
+            if model["config"]["materialized"] == "table":
+                tested[key, column["name"]] |= {rule["type"] for rule in column["constraints"]}
     has_key |= {model for (model, _), names in tested.items() if names >= {"unique", "not_null"}}
     has_key |= {key for key, model in models.items() if takes_over_a_key(model)}
     assert not [model["name"] for key, model in models.items() if key not in has_key]

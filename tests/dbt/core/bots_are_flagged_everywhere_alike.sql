@@ -1,3 +1,4 @@
+-- Every row has its visitor, and the visitor's flag.
 with visitors as (
     select
         visitor_id,
@@ -33,6 +34,6 @@ flags as (
 
 select flags.*
 from flags
-inner join visitors
+left join visitors
     on flags.visitor_id = visitors.visitor_id
-where flags.is_bot <> visitors.is_bot
+where flags.is_bot is distinct from visitors.is_bot

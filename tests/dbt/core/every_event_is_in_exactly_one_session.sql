@@ -1,4 +1,5 @@
--- A session has the events it counts, all of one visitor, numbered without a gap.
+-- A session has the events it counts, all of one visitor, numbered from one to their
+-- count. (That each number follows the one before is tested with the gaps.)
 with events as (
     select
         session_id,
@@ -7,8 +8,8 @@ with events as (
         min(event_at) as started_at,
         max(event_at) as ended_at,
         count(*) as event_count,
-        max(session_event_number) as last_event_number,
-        count(distinct session_event_number) as event_number_count
+        min(session_event_number) as first_event_number,
+        max(session_event_number) as last_event_number
     from {{ ref("fct_events") }}
     group by session_id
 ),
@@ -36,5 +37,5 @@ where
     or sessions.ended_at <> events.ended_at
     or events.first_visitor_id <> sessions.visitor_id
     or events.last_visitor_id <> sessions.visitor_id
+    or events.first_event_number <> 1
     or events.last_event_number <> events.event_count
-    or events.event_number_count <> events.event_count

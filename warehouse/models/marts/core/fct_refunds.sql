@@ -21,10 +21,12 @@ sessionized_events as (
 
 items as (
     select
-        event_id,
-        sum(quantity * source_unit_price_amount) as source_gross_amount
-    from {{ ref("stg_raw__event_items") }}
-    group by event_id
+        items.event_id,
+        sum(items.quantity * items.source_unit_price_amount) as source_gross_amount
+    from {{ ref("stg_raw__event_items") }} as items
+    inner join events
+        on items.event_id = events.event_id
+    group by items.event_id
 ),
 
 orders as (

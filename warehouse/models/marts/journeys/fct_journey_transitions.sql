@@ -1,21 +1,19 @@
+-- The narrower of the two tables of events; the sessions joined below are the counted ones.
 with events as (
     select
         session_id,
         session_event_number,
         event_type,
         event_at
-    from {{ ref("fct_events") }}
-    where {{ is_counted() }}
+    from {{ ref("int_events_sessionized") }}
 ),
 
 first_events as (
     select
         session_id,
         event_type
-    from {{ ref("fct_events") }}
-    where
-        session_event_number = 1
-        and {{ is_counted() }}
+    from {{ ref("int_events_sessionized") }}
+    where session_event_number = 1
 ),
 
 sessions as (
@@ -30,7 +28,6 @@ sessions as (
 steps_followed as (
     select
         session_id,
-        session_event_number,
         event_type as from_step,
         coalesce(lead(event_type) over session_in_order, '(exit)') as to_step,
         {{ seconds_between("event_at", "lead(event_at) over session_in_order") }} as step_seconds
@@ -38,32 +35,33 @@ steps_followed as (
     window session_in_order as (partition by session_id order by session_event_number)
 ),
 
-repeats_numbered as (
+session_transitions as (
     select
-        *,
-        row_number() over (
-            partition by session_id, from_step, to_step
-            order by session_event_number
-        ) as repeat_number
+        session_id,
+        from_step,
+        to_step,
+        count(*) as transition_count,
+        sum(step_seconds) as total_step_seconds
     from steps_followed
+    group by session_id, from_step, to_step
 ),
 
 transitions_aggregated as (
     select
         sessions.month_start_date,
         sessions.device_type,
-        repeats_numbered.from_step,
-        repeats_numbered.to_step,
-        count(*) as transition_count,
-        count(case when repeats_numbered.repeat_number = 1 then 1 end) as session_count,
-        sum(repeats_numbered.step_seconds) as total_step_seconds
-    from repeats_numbered
-    inner join sessions on repeats_numbered.session_id = sessions.session_id
+        session_transitions.from_step,
+        session_transitions.to_step,
+        sum(session_transitions.transition_count) as transition_count,
+        count(*) as session_count,
+        sum(session_transitions.total_step_seconds) as total_step_seconds
+    from session_transitions
+    inner join sessions on session_transitions.session_id = sessions.session_id
     group by
         sessions.month_start_date,
         sessions.device_type,
-        repeats_numbered.from_step,
-        repeats_numbered.to_step
+        session_transitions.from_step,
+        session_transitions.to_step
 ),
 
 starts_aggregated as (
