@@ -120,6 +120,14 @@ def csv_header(line: bytes) -> tuple[str, ...]:
     return tuple(name.strip() for name in next(csv.reader([text]), []))
 
 
+def first_line(stream: IO[bytes]) -> bytes:
+    """Return a stream's first line, without its line break."""
+    text = b""
+    while b"\n" not in text and (chunk := stream.read(65_536)):
+        text += chunk
+    return text.split(b"\n", 1)[0]
+
+
 def _data_files(place: Path) -> list[Path]:
     if place.is_file():
         return [place.resolve()]
@@ -197,7 +205,7 @@ def _inspect_text(path: Path, format_: Format) -> InputFile:
     columns: tuple[str, ...] = ()
     if format_ == "csv":
         with open_input(str(path), compression) as plain:
-            columns = csv_header(_first_line(plain))
+            columns = csv_header(first_line(plain))
     file_id = file_id_of(sha256)
     size = path.stat().st_size
     splits = tuple(
@@ -214,13 +222,6 @@ def _inspect_text(path: Path, format_: Format) -> InputFile:
         for start, stop, row in cuts
     )
     return InputFile(path, format_, sha256, size, columns, splits)
-
-
-def _first_line(stream: IO[bytes]) -> bytes:
-    text = b""
-    while b"\n" not in text and (chunk := stream.read(65_536)):
-        text += chunk
-    return text.split(b"\n", 1)[0]
 
 
 def _hash_and_cut(stream: IO[bytes], *, has_quotes: bool) -> tuple[str, list[tuple[int, int, int]]]:

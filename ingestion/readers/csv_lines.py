@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
-from ingestion.files import Split, csv_header, open_input
+from ingestion.files import Split, csv_header, first_line, open_input
 from ingestion.readers.rows import Line, bad_rows, json_text, line_batches, line_text, row_batch
 
 MOST_LINES_OF_A_RECORD = 100
@@ -44,10 +44,7 @@ def _cut_at_open_quote(lines: list[Line], width: int) -> tuple[list[Line], list[
 
 def _header_of(split: Split) -> tuple[str, ...]:
     with open_input(split.path, split.compression) as stream:
-        text = b""
-        while b"\n" not in text and (chunk := stream.read(65_536)):
-            text += chunk
-    return csv_header(text.split(b"\n", 1)[0])
+        return csv_header(first_line(stream))
 
 
 def _parse_csv(
