@@ -7,8 +7,7 @@ import os
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,7 +71,7 @@ def stop(settings: Settings) -> bool:
     """Stop the embedded server; return False when none was running."""
     if not settings.postgres_is_embedded:
         raise DatabaseError("The server is a given one (libpq's variables are set): stop it there.")
-    with FileLock(settings.home / "postgres.lock") if settings.home.exists() else _nothing():
+    with FileLock(settings.home / "postgres.lock") if settings.home.exists() else nullcontext():
         if _running_pid(settings) is None:
             return False
         _pg_ctl(settings, "stop", "-m", "fast", "-w", "-t", "60")
@@ -322,8 +321,3 @@ def _write_server_file(settings: Settings, port: int) -> None:
         "PGDATABASE": DATABASE,
     }
     write_private(settings.home / SERVER_FILE, json.dumps(server, indent=2))
-
-
-@contextmanager
-def _nothing() -> Iterator[None]:
-    yield
