@@ -70,6 +70,8 @@ def test_two_starts_at_once_start_one_server(home: Settings) -> None:
 
 def test_a_taken_port_is_left_alone(home: Settings) -> None:
     with socket.socket() as other:
+        # Connections to an earlier server that linger must not keep this one from the port.
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             other.bind(("127.0.0.1", embedded.FIRST_PORT))
             other.listen()
