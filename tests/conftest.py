@@ -59,7 +59,7 @@ def forget_all(settings: Settings) -> Callable[[], None]:
         with connect(settings) as connection, connection.cursor() as cursor:
             cursor.execute(
                 "truncate ops.loads, ops.files, ops.duplicates, ops.lake_files, "
-                "ops.aggregations, "
+                "ops.aggregations, ops.erasures, "
                 "raw.events, raw.event_items, "
                 "raw.quarantined_events, raw.agg_sessions, raw.agg_users, raw.agg_products, "
                 "raw.agg_daily_metrics"
