@@ -28,7 +28,13 @@ class DateRange:
         first, colon, last = text.partition(":")
         if not colon:
             raise UsageError(f"{text!r} is no range; it must be as 2026-03-01:2026-03-07.")
-        return cls(to_date(first), to_date(last))
+        return cls.between(first, last)
+
+    @classmethod
+    def between(cls, first: str | None, last: str | None) -> DateRange:
+        """Read two dates; None is an open end. Raises UsageError for what is no date."""
+        given = {"first": first, "last": last}
+        return cls(**{name: _date(text) for name, text in given.items() if text is not None})
 
     @property
     def start(self) -> datetime:
@@ -45,8 +51,7 @@ class DateRange:
         return day is not None and self.first <= date.fromisoformat(day) <= self.last
 
 
-def to_date(text: str) -> date:
-    """Read YYYY-MM-DD. Raises UsageError for what is no date."""
+def _date(text: str) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError:

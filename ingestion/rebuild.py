@@ -127,7 +127,7 @@ def _check_is_one_history(settings: Settings, ledger: commits.Ledger, *, is_part
             "select loads.load_id, known.load_id from ops.loads "
             "full join jsonb_populate_recordset(null::ops.loads, %s) as known using (load_id) "
             "where (loads.source, loads.started_at) is distinct from "
-            "(known.source, known.started_at) order by load_id",
+            "(known.source, known.started_at) order by 1, 2",
             (json.dumps(ledger["loads"]),),
         )
         for in_database, in_lake in cursor.fetchall():

@@ -51,8 +51,8 @@ def spark() -> Iterator[Any]:
 
 
 @pytest.fixture
-def forget_all(settings: Settings) -> Callable[[], None]:
-    """A function that empties the database and the lake."""
+def lose_database(settings: Settings) -> Callable[[], None]:
+    """A function that empties the database and leaves the lake."""
     from ingestion.postgres import connect
 
     def run() -> None:
@@ -64,6 +64,16 @@ def forget_all(settings: Settings) -> Callable[[], None]:
                 "raw.quarantined_events, raw.agg_sessions, raw.agg_users, raw.agg_products, "
                 "raw.agg_daily_metrics"
             )
+
+    return run
+
+
+@pytest.fixture
+def forget_all(settings: Settings, lose_database: Callable[[], None]) -> Callable[[], None]:
+    """A function that empties the database and the lake."""
+
+    def run() -> None:
+        lose_database()
         shutil.rmtree(settings.lake, ignore_errors=True)
 
     return run
@@ -85,6 +95,36 @@ def query(settings: Settings) -> Callable[..., list[tuple[Any, ...]]]:
         with connect(settings) as connection, connection.cursor() as cursor:
             cursor.execute(text, parameters)
             return list(cursor.fetchall())
+
+    return run
+
+
+WHOLE_STATE = {
+    "ops.loads": "aggregated_at",
+    "ops.files": "",
+    "ops.lake_files": "",
+    "ops.duplicates": "",
+    "ops.erasures": "marts_rebuilt_at",
+    "raw.events": "",
+    "raw.event_items": "",
+    "raw.quarantined_events": "",
+    "raw.agg_sessions": "",
+    "raw.agg_users": "",
+    "raw.agg_products": "",
+    "raw.agg_daily_metrics": "",
+}
+"""The tables that a rebuild restores, each with a column that may differ."""
+
+
+@pytest.fixture
+def whole_state(query: Callable[..., list[tuple[Any, ...]]]) -> Callable[[], dict[str, Any]]:
+    """A function that returns every row of every table that a rebuild restores."""
+
+    def run() -> dict[str, Any]:
+        return {
+            table: query(f"select to_jsonb(t) - %s from {table} as t order by 1", without)
+            for table, without in WHOLE_STATE.items()
+        }
 
     return run
 

@@ -18,7 +18,7 @@ from ingestion.lake.log import (
     remove_unnamed,
     version,
 )
-from ingestion.lake.rewrite import Rewritten, rewrite
+from ingestion.lake.rewrite import Mask, Rewritten, count_rows, rewrite
 from ingestion.lake.tables import SCHEMAS, LakeFile, Table
 from ingestion.lake.write import Written, write
 from ingestion.lake.write_duplicates import write_duplicates
@@ -29,10 +29,12 @@ __all__ = [
     "Commit",
     "Kind",
     "LakeFile",
+    "Mask",
     "Rewritten",
     "Table",
     "Written",
     "commit",
+    "count_rows",
     "event_paths",
     "history",
     "last_numbers",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 # Says which rows of a table go: given the named columns, one true or false per row.
-Mask = Callable[[LakeFile, pa.Table], pa.BooleanArray]
+Mask = Callable[[LakeFile, pa.Table], pa.ChunkedArray]
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,17 @@ def rewrite(
 
     with ThreadPoolExecutor(4) as pool:
         return [done for done in pool.map(one, files) if done is not None]
+
+
+def count_rows(lake: str, files: Iterable[LakeFile], columns: Sequence[str], mask: Mask) -> int:
+    """Return how many rows of those files that still exist are under the mask."""
+    count = 0
+    for file in files:
+        path = Path(lake) / file.table / file.path
+        if path.exists():
+            with pq.ParquetFile(path) as source:
+                count += pc.sum(mask(file, source.read(list(columns)))).as_py() or 0
+    return count
 
 
 def _rewrite_file(lake: Path, file: LakeFile, columns: list[str], mask: Mask) -> Rewritten | None:
