@@ -245,7 +245,7 @@ def _put_dates(cursor: Any, dates: DateRange, stages: Stages) -> tuple[int, int,
     )
     if stages["events"]:
         cursor.execute(
-            sql.SQL("insert into outdated select event_id from ({}) as staged").format(
+            sql.SQL("insert into outdated select event_id from ({}) as staged ").format(
                 load.all_of(stages["events"], (*stage.ORIGIN, Column("event_id"), LOAD))
             )
             + _NOT_DUPLICATE

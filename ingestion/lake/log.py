@@ -68,6 +68,7 @@ def commit(lake: str, change: Change) -> int:
         if table == "events" or added or removed:
             _put_in_place(lake, table, added)
             _commit_table(lake, table, change, added, removed)
+    shutil.rmtree(Path(lake) / REWRITTEN, ignore_errors=True)
     return version(lake)
 
 
