@@ -21,7 +21,7 @@ from ingestion.errors import InputError
 from ingestion.files import InputFile, expand, inspect
 from ingestion.postgres import apply_ddl, connect
 from ingestion.readers import read
-from ingestion.settings import Settings
+from ingestion.settings import PROJECT_DIR, Settings
 from ingestion.spark import parallelism, session
 from ingestion.validate import validate
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 Report = Callable[[str], None]
+BOT_AGENTS = "seeds/bot_user_agents.csv"
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,9 @@ class LoadResult:
     duplicate: int = 0
     quarantined: int = 0
     reasons: dict[str, int] = field(default_factory=dict)
+    """Quarantined rows by reason; a row may have several."""
+    repairs: dict[str, int] = field(default_factory=dict)
+    """Rows that were mended, by what was mended."""
     skipped_files: dict[str, int] = field(default_factory=dict)
     """Files whose content an earlier load has taken, with that load's number."""
     seconds: float = 0.0
@@ -66,12 +70,12 @@ def ingest(
     """
     began = time.monotonic()
     adapter = adapter_for(source)
-    found = expand(paths)
+    found = expand(paths, adapter.format)
     apply_ddl(settings)
     report(f"Reading {len(found):,} file{'s' if len(found) != 1 else ''}")
-    files = inspect(found)
+    files = inspect(found, adapter.format)
     for file in files:
-        if file.format != "jsonl":
+        if file.columns:
             adapter.check_columns(str(file.path), file.columns)
     with load.exclusive(settings, lambda: report("Another load is running: waiting for it")):
         with connect(settings) as connection, connection.cursor() as cursor:
@@ -149,7 +153,7 @@ def _load(
         cursor.execute("analyze raw.events, raw.event_items")
     report("Aggregating")
     aggregates.refresh(spark, settings)
-    return LoadResult(load_id, **asdict(counts), reasons=written.reasons)
+    return LoadResult(load_id, **asdict(counts), reasons=written.reasons, repairs=written.repairs)
 
 
 def _validated(
@@ -157,10 +161,18 @@ def _validated(
 ) -> DataFrame:
     adapter = adapter_for(source)
     frames = [
-        validate(adapter.adapt(rows), source)
+        validate(adapter.candidates(rows), source, bot_agents=bot_agents())
         for rows in read(spark, files, adapter.columns, partitions=partitions)
     ]
     return reduce(lambda one, other: one.unionByName(other), frames)
+
+
+def bot_agents() -> str:
+    """Return the regular expression, of lower-case text, that knows bots by their user agent."""
+    import csv
+
+    with (PROJECT_DIR / BOT_AGENTS).open() as stream:
+        return "|".join(row["pattern"] for row in csv.DictReader(stream))
 
 
 def _commit_to_lake(settings: Settings, load_id: int) -> None:

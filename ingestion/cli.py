@@ -149,6 +149,8 @@ def ingest(
     if result.load_id is None:
         out.print("Nothing to load.")
         return
+    for repair, count in result.repairs.items():
+        out.print(f"  repaired, {repair}: {count:,}")
     for reason, count in result.reasons.items():
         out.print(f"  quarantined, {reason}: {count:,}")
     out.print(

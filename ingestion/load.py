@@ -14,7 +14,7 @@ from psycopg2 import sql
 from psycopg2.extras import Json, execute_values
 
 from ingestion import lake
-from ingestion.contract.events import ITEM_COLUMNS, Column
+from ingestion.contract.events import CONTRACT_VERSION, ITEM_COLUMNS, Column
 from ingestion.files import InputFile
 from ingestion.postgres import connect
 from ingestion.settings import Settings
@@ -96,7 +96,7 @@ def move(
     if loaded != counts.loaded:
         raise AssertionError(f"{loaded} events moved, {counts.loaded} expected of {counts}")
     _insert_quarantined(cursor, load_id, stage)
-    _write_ledger(cursor, load_id, source, started_at, seconds(), counts, written.reasons)
+    _write_ledger(cursor, load_id, source, started_at, seconds(), counts, written)
     _write_files(cursor, load_id, source, files, written)
     _write_lake_files(cursor, load_id, counts, written)
     cursor.execute(
@@ -210,12 +210,12 @@ def _write_ledger(
     started_at: Any,
     seconds: float,
     counts: Counts,
-    reasons: dict[str, int],
+    written: lake.Written,
 ) -> None:
     cursor.execute(
         "insert into ops.loads (load_id, source, started_at, read_count, loaded_count, "
-        "duplicate_count, quarantined_count, reasons, seconds) "
-        "values (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        "duplicate_count, quarantined_count, reasons, repairs, contract_version, seconds) "
+        "values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
         (
             load_id,
             source,
@@ -224,7 +224,9 @@ def _write_ledger(
             counts.loaded,
             counts.duplicate,
             counts.quarantined,
-            Json(reasons),
+            Json(written.reasons),
+            Json(written.repairs),
+            CONTRACT_VERSION,
             round(seconds, 3),
         ),
     )
