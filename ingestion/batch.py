@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 Report = Callable[[str], None]
+MAX_QUARANTINED_PERCENT = 20.0
+SHOWN_REASONS = 3
+LONGEST_EXAMPLE = 200
 BOT_AGENTS = "seeds/bot_user_agents.csv"
 
 
@@ -60,13 +63,15 @@ def ingest(
     source: str,
     *,
     force: bool = False,
+    max_quarantined: float = MAX_QUARANTINED_PERCENT,
     report: Report,
     spark: SparkSession | None = None,
 ) -> LoadResult:
     """Load files, folders or globs of one source, as one load: all of it or nothing.
 
     Files that an earlier load has taken are skipped; with `force` they are read again and each of
-    their rows is a duplicate. Raises ClickmartError for what the user can mend.
+    their rows is a duplicate. Where more than `max_quarantined` percent of the rows would be
+    quarantined, nothing is loaded. Raises ClickmartError for what the user can mend.
     """
     began = time.monotonic()
     adapter = adapter_for(source)
@@ -88,7 +93,7 @@ def ingest(
             catch_up(engine, settings, report)
             if not fresh:
                 return LoadResult(None, skipped_files=skipped, seconds=_since(began))
-            result = _load(engine, settings, fresh, source, began, report)
+            result = _load(engine, settings, fresh, source, max_quarantined, began, report)
     return LoadResult(**{**result.as_dict(), "skipped_files": skipped, "seconds": _since(began)})
 
 
@@ -124,6 +129,7 @@ def _load(
     settings: Settings,
     files: list[InputFile],
     source: str,
+    max_quarantined: float,
     began: float,
     report: Report,
 ) -> LoadResult:
@@ -133,8 +139,11 @@ def _load(
     report("Validating, and writing the lake")
     partitions = parallelism(spark, settings)
     written = lake.write(_validated(spark, files, source, partitions), settings.lake, load_id)
-    if written.event_count + written.quarantined_count == 0:
-        raise InputError(f"No rows in {', '.join(str(file.path) for file in files[:3])}.")
+    try:
+        _check_written(settings, written, files, max_quarantined)
+    except InputError:
+        lake.remove_uncommitted(settings.lake, load_id - 1)
+        raise
     report(f"Loading {written.event_count:,} events into PostgreSQL")
     staged = stage.copy_files(spark, settings, written.files, partitions=partitions)
     with connect(settings) as connection, connection.cursor() as cursor:
@@ -165,6 +174,29 @@ def _validated(
         for rows in read(spark, files, adapter.columns, partitions=partitions)
     ]
     return reduce(lambda one, other: one.unionByName(other), frames)
+
+
+def _check_written(
+    settings: Settings, written: lake.Written, files: list[InputFile], most_percent: float
+) -> None:
+    """Raise InputError for files without rows, and for too many bad rows, with their reasons."""
+    read, bad = written.event_count + written.quarantined_count, written.quarantined_count
+    if read == 0:
+        raise InputError(f"No rows in {', '.join(str(file.path) for file in files[:3])}.")
+    if bad * 100 <= most_percent * read:
+        return
+    paths = {file.file_id: file.path.name for file in files}
+    examples = lake.quarantined_examples(settings.lake, written.files)
+    shown = []
+    for reason, count in list(written.reasons.items())[:SHOWN_REASONS]:
+        row = examples[reason]
+        place = f"{paths[row['file_id']]} row {row['source_row']}"
+        record = (row["record"] or "")[:LONGEST_EXAMPLE]
+        shown.append(f"\n  {reason}: {count:,} rows, such as {place}: {record}")
+    raise InputError(
+        f"{bad:,} of {read:,} rows are bad, more than {most_percent:g} %; nothing is loaded. Mend "
+        f"the files or the --source, or allow more with --max-quarantined.{''.join(shown)}"
+    )
 
 
 def bot_agents() -> str:

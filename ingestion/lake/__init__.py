@@ -12,12 +12,13 @@ from ingestion.lake.log import (
     version,
 )
 from ingestion.lake.tables import LakeFile
-from ingestion.lake.write import Written, write
+from ingestion.lake.write import Written, quarantined_examples, write
 
 __all__ = [
     "LakeFile",
     "Written",
     "commit",
+    "quarantined_examples",
     "read_events",
     "remove_uncommitted",
     "version",

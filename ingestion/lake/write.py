@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -60,6 +60,17 @@ def write(validated: DataFrame, lake: str, load_id: int) -> Written:
         event_count=sum(f.row_count for f in files if f.table == "events"),
         quarantined_count=sum(f.row_count for f in files if f.table == "quarantine"),
     )
+
+
+def quarantined_examples(lake: str, files: Iterable[LakeFile]) -> dict[str, dict[str, Any]]:
+    """Return, by reason, the first quarantined row of the files: file_id, source_row, record."""
+    found: dict[str, dict[str, Any]] = {}
+    for file in files:
+        if file.table == "quarantine":
+            for row in pq.read_table(Path(lake) / file.table / file.path).to_pylist():
+                for reason in row["reasons"]:
+                    found.setdefault(reason, row)
+    return found
 
 
 def _summed(counts: Iterable[str]) -> dict[str, int]:

@@ -167,6 +167,25 @@ def test_a_kill_at_any_step_and_the_same_command_again_give_the_undisturbed_stat
     assert lake.version(empty.lake) == 1
 
 
+def test_too_many_bad_rows_stop_the_load_with_reasons_and_examples(
+    ingest: Any, event: Any, query: Query, empty: Settings
+) -> None:
+    rows = [*events(event, 7), event(event_ts="soon"), event(event_ts="late"), event(event_id=" ")]
+    with pytest.raises(batch.InputError) as refused:
+        ingest(rows)
+    message = str(refused.value)
+    assert "3 of 10 rows are bad, more than 20 %" in message
+    assert "invalid_event_ts: 2 rows" in message
+    assert "row 8" in message
+    assert "soon" in message
+    assert "missing_event_id: 1 rows" in message
+    assert query("select count(*) from ops.loads") == [(0,)]
+    assert list(Path(empty.lake).rglob("*.parquet")) == []
+    result = ingest(rows, max_quarantined=30)
+    assert (result.load_id, result.loaded, result.quarantined) == (1, 7, 3)
+    assert len(list(Path(empty.lake).glob("quarantine/load_id=*/*.parquet"))) == 1
+
+
 def test_two_loads_at_once_take_turns(empty: Settings) -> None:
     waited = threading.Event()
     results: list[Any] = []
