@@ -21,6 +21,7 @@ from ingestion.errors import InputError
 from ingestion.files import InputFile, expand, inspect
 from ingestion.postgres import apply_ddl, connect
 from ingestion.readers import read
+from ingestion.readers.hashing import Hashing, fingerprint
 from ingestion.settings import PROJECT_DIR, Settings
 from ingestion.spark import parallelism, session
 from ingestion.validate import validate
@@ -84,6 +85,7 @@ def ingest(
             adapter.check_columns(str(file.path), file.columns)
     with load.exclusive(settings, lambda: report("Another load is running: waiting for it")):
         with connect(settings) as connection, connection.cursor() as cursor:
+            load.check_id_key(cursor, fingerprint(settings.id_key))
             known = {} if force else load.loaded_files(cursor, source, files)
         fresh = [file for file in files if file.sha256 not in known]
         skipped = {str(file.path): known[file.sha256] for file in files if file.sha256 in known}
@@ -138,7 +140,9 @@ def _load(
         load_id = load.last_load_id(cursor) + 1
     report("Validating, and writing the lake")
     partitions = parallelism(spark, settings)
-    written = lake.write(_validated(spark, files, source, partitions), settings.lake, load_id)
+    hashing = Hashing(settings.id_key, adapter_for(source).person_columns)
+    rows = _validated(spark, files, source, partitions, hashing if settings.id_key else None)
+    written = lake.write(rows, settings.lake, load_id)
     try:
         _check_written(settings, written, files, max_quarantined)
     except InputError:
@@ -157,6 +161,10 @@ def _load(
             written=written,
             stage=staged,
         )
+        cursor.execute(
+            "update ops.loads set id_key = %s where load_id = %s",
+            (fingerprint(settings.id_key), load_id),
+        )
     _commit_to_lake(settings, load_id)
     with connect(settings, autocommit=True) as connection, connection.cursor() as cursor:
         cursor.execute("analyze raw.events, raw.event_items")
@@ -166,12 +174,16 @@ def _load(
 
 
 def _validated(
-    spark: SparkSession, files: list[InputFile], source: str, partitions: int
+    spark: SparkSession,
+    files: list[InputFile],
+    source: str,
+    partitions: int,
+    hashing: Hashing | None,
 ) -> DataFrame:
     adapter = adapter_for(source)
     frames = [
         validate(adapter.candidates(rows), source, bot_agents=bot_agents())
-        for rows in read(spark, files, adapter.columns, partitions=partitions)
+        for rows in read(spark, files, adapter.columns, partitions=partitions, hashing=hashing)
     ]
     return reduce(lambda one, other: one.unionByName(other), frames)
 

@@ -15,6 +15,7 @@ from psycopg2.extras import Json, execute_values
 
 from ingestion import lake
 from ingestion.contract.events import CONTRACT_VERSION, ITEM_COLUMNS, Column
+from ingestion.errors import UsageError
 from ingestion.files import InputFile
 from ingestion.postgres import connect
 from ingestion.settings import Settings
@@ -64,6 +65,21 @@ def loaded_files(cursor: Any, source: str, files: Sequence[InputFile]) -> dict[s
         (source, [file.sha256 for file in files]),
     )
     return dict(cursor.fetchall())
+
+
+def check_id_key(cursor: Any, fingerprint: str | None) -> None:
+    """Raise UsageError when earlier loads hashed by another key: no one would be known again."""
+    cursor.execute(
+        "select load_id, id_key from ops.loads where id_key is distinct from %s "
+        "order by load_id limit 1",
+        (fingerprint,),
+    )
+    for load_id, known in cursor.fetchall():
+        other = "with another CLICKMART_ID_KEY" if known else "without CLICKMART_ID_KEY"
+        raise UsageError(
+            f"Load {load_id} was read {other}: its people would not be known again. "
+            "Set the same key, or start afresh with another CLICKMART_HOME."
+        )
 
 
 # -- the one transaction -------------------------------------------------------------------------

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import hmac
 from dataclasses import dataclass
+from functools import partial
 
 import pyarrow as pa
 
 DIGITS = 32
+NOT_KEPT = "(not kept: ids are hashed)"
 
 
 def hashed_id(key: bytes, id_: str | None) -> str | None:
@@ -17,6 +19,11 @@ def hashed_id(key: bytes, id_: str | None) -> str | None:
     if not text:
         return None
     return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()[:DIGITS]
+
+
+def fingerprint(key: bytes) -> str | None:
+    """Return by what a key is known again without telling it; None for no key."""
+    return hashed_id(key, "the key of clickmart's ids") if key else None
 
 
 @dataclass(frozen=True)
@@ -30,7 +37,11 @@ class Hashing:
         """Return the batch with its ids hashed, and without the text of unreadable rows."""
         for name in ("record", *self.person_columns):
             place = batch.schema.get_field_index(name)
-            values = batch.column(place).to_pylist()
-            hashed = [None if name == "record" else hashed_id(self.key, v) for v in values]
-            batch = batch.set_column(place, name, pa.array(hashed, pa.string()))
+            change = _not_kept if name == "record" else partial(hashed_id, self.key)
+            values = [change(value) for value in batch.column(place).to_pylist()]
+            batch = batch.set_column(place, name, pa.array(values, pa.string()))
         return batch
+
+
+def _not_kept(record: str | None) -> str | None:
+    return None if record is None else NOT_KEPT

@@ -15,6 +15,8 @@ create table if not exists ops.loads (
     reasons jsonb not null default '{}',
     repairs jsonb not null default '{}',
     contract_version integer not null default 1,
+    -- By which key ids were hashed (its fingerprint); null where they were not.
+    id_key text,
     seconds numeric(12, 3) not null,
     -- The lake and the pre-aggregates follow the commit; null until they have.
     lake_version bigint,
@@ -27,6 +29,7 @@ create table if not exists ops.loads (
 
 alter table ops.loads add column if not exists repairs jsonb not null default '{}';
 alter table ops.loads add column if not exists contract_version integer not null default 1;
+alter table ops.loads add column if not exists id_key text;
 
 create table if not exists ops.files (
     load_id bigint not null references ops.loads,
