@@ -36,6 +36,9 @@ JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.
 Force = Annotated[
     bool, typer.Option("--force", help="Read files again that an earlier load has taken.")
 ]
+MaxQuarantined = Annotated[
+    float, typer.Option(min=0, max=100, help="Load nothing if more percent of the rows are bad.")
+]
 People = Annotated[int, typer.Option("--users", help="Known users (others stay anonymous).")]
 Sessions = Annotated[int, typer.Option(help="Sessions of people; bots come on top.")]
 Days = Annotated[int, typer.Option(help="Length of the period.")]
@@ -143,6 +146,7 @@ def ingest(
             "as 2026-03-01:2026-03-07.",
         ),
     ] = None,
+    max_quarantined: MaxQuarantined = 20.0,
     as_json: JsonFlag = False,
 ) -> None:
     """Load event files: every row is loaded, counted as a duplicate, or quarantined."""
@@ -151,7 +155,13 @@ def ingest(
     dates = None if replace is None else DateRange.parse(replace)
     with show_steps() as steps:
         result = batch.ingest(
-            Settings.load(), paths, source, force=force, dates=dates, report=steps.start
+            Settings.load(),
+            paths,
+            source,
+            force=force,
+            dates=dates,
+            max_quarantined=max_quarantined,
+            report=steps.start,
         )
     if as_json:
         print_json(result.as_dict())
@@ -161,6 +171,8 @@ def ingest(
     if result.load_id is None:
         out.print("Nothing to load.")
         return
+    for repair, count in result.repairs.items():
+        out.print(f"  repaired, {repair}: {count:,}")
     for reason, count in result.reasons.items():
         out.print(f"  quarantined, {reason}: {count:,}")
     if dates is not None:

@@ -22,12 +22,14 @@ from psycopg2.extras import execute_values
 from ingestion import aggregates, batch, commits, lake, load, replace, warehouse
 from ingestion.errors import UsageError
 from ingestion.postgres import apply_ddl, connect
+from ingestion.readers.hashing import fingerprint, hashed_id
 from ingestion.settings import Settings
 from ingestion.spark import session
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+Kind = Literal["user", "visitor"]
 HASH_ROUNDS = 600_000
 PLACE = ("file_id", "source_row")
 EVENT_KEYS = ("event_id", "user_id", "visitor_id", *PLACE)
@@ -37,7 +39,7 @@ EVENT_KEYS = ("event_id", "user_id", "visitor_id", *PLACE)
 class Person:
     """Whom to erase: a user, or a visitor with all that was seen on it."""
 
-    kind: Literal["user", "visitor"]
+    kind: Kind
     id: str
 
     def __post_init__(self) -> None:
@@ -66,9 +68,13 @@ Place = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Found:
-    """What PostgreSQL knows of a person: its events, and the visitors whose latest user it is."""
+    """What PostgreSQL knows of a person: its events, and the visitors whose latest user it is.
 
-    person: Person
+    `ids` are the id as given and, where ids are hashed by a key, as it is kept.
+    """
+
+    kind: Kind
+    ids: list[str]
     event_ids: set[str]
     visitor_ids: set[str]
 
@@ -93,7 +99,8 @@ def forget(
         batch.catch_up(engine, settings, report)
         report("Searching the lake")
         with connect(settings) as connection, connection.cursor() as cursor:
-            found = _find(cursor, person)
+            load.check_id_key(cursor, fingerprint(settings.id_key))
+            found = _find(cursor, person.kind, _as_kept(settings, person.id))
             rewritten = _rewrite(settings, _lake_files(cursor), found)
             replaced = _lake_files(cursor, are_replaced=True)
             stale = lake.count_rows(settings.lake, replaced, EVENT_KEYS, _event_mask(found))
@@ -141,31 +148,36 @@ def rebuild_marts(settings: Settings, on_progress: warehouse.OnProgress) -> bool
 # -- who is it -----------------------------------------------------------------------------------
 
 
-def _find(cursor: Any, person: Person) -> Found:
-    """Find the person's events and visitors in `raw`, as a temporary table of events too."""
+def _as_kept(settings: Settings, id_: str) -> list[str]:
+    hashed = hashed_id(settings.id_key, id_) if settings.id_key else None
+    return [id_, hashed] if hashed else [id_]
+
+
+def _find(cursor: Any, kind: Kind, ids: list[str]) -> Found:
+    """Find the person's events and visitors in `raw`."""
     visitors = []
-    if person.kind == "user":
+    if kind == "user":
         cursor.execute(
             """
             select visitor_id from (
                 select distinct on (visitor_id) visitor_id, user_id
                 from raw.events
                 where user_id is not null and visitor_id in (
-                    select visitor_id from raw.events where user_id = %s
+                    select visitor_id from raw.events where user_id = any(%s)
                 )
                 order by visitor_id, event_ts desc, event_id collate "C" desc
             ) as latest
-            where user_id = %s
+            where user_id = any(%s)
             """,
-            (person.id, person.id),
+            (ids, ids),
         )
         visitors = [visitor_id for (visitor_id,) in cursor.fetchall()]
-        condition = "user_id = %s or (user_id is null and visitor_id = any(%s))"
-        parameters: tuple[Any, ...] = (person.id, visitors)
+        condition = "user_id = any(%s) or (user_id is null and visitor_id = any(%s))"
+        parameters: tuple[Any, ...] = (ids, visitors)
     else:
-        condition, parameters = "visitor_id = %s", (person.id,)
+        condition, parameters = "visitor_id = any(%s)", (ids,)
     cursor.execute(f"select event_id from raw.events where {condition}", parameters)  # noqa: S608
-    return Found(person, {event_id for (event_id,) in cursor.fetchall()}, set(visitors))
+    return Found(kind, ids, {event_id for (event_id,) in cursor.fetchall()}, set(visitors))
 
 
 def names_whole(text: str, ids: Iterable[str]) -> bool:
@@ -211,11 +223,12 @@ def _rewrite(
 
 
 def _event_mask(found: Found) -> lake.Mask:
+    ids = pa.array(found.ids, pa.string())
     event_ids = pa.array(sorted(found.event_ids), pa.string())
     visitor_ids = pa.array(sorted(found.visitor_ids), pa.string())
 
     def mask(_: lake.LakeFile, rows: pa.Table) -> pa.ChunkedArray:
-        own = pc.fill_null(pc.equal(rows[f"{found.person.kind}_id"], found.person.id), False)
+        own = pc.is_in(rows[f"{found.kind}_id"], value_set=ids)
         is_stitched = pc.is_in(rows["visitor_id"], value_set=visitor_ids)
         stitched = pc.and_(pc.is_null(rows["user_id"]), is_stitched)
         known = pc.is_in(rows["event_id"], value_set=event_ids)
@@ -237,7 +250,7 @@ def _duplicate_mask(found: Found, erased: set[Place]) -> lake.Mask:
 
 
 def _record_mask(found: Found) -> lake.Mask:
-    ids = {found.person.id, *found.visitor_ids}
+    ids = {*found.ids, *found.visitor_ids}
 
     def mask(_: lake.LakeFile, rows: pa.Table) -> pa.ChunkedArray:
         names = [text is not None and names_whole(text, ids) for text in rows["record"].to_pylist()]

@@ -165,13 +165,13 @@ def ingest(empty: Settings, spark: Any, tmp_path: Path) -> Callable[..., Any]:
 
     numbers = iter(range(1_000_000))
 
-    def run(rows: Any, source: str = "native", **options: Any) -> Any:
+    def run(rows: Any, source: str = "native", settings: Any = None, **options: Any) -> Any:
         path = rows
         if isinstance(rows, list):
             path = tmp_path / f"events-{next(numbers)}.jsonl"
             path.write_text("".join(json.dumps(row) + "\n" for row in rows))
         return batch.ingest(
-            empty,
+            settings or empty,
             [str(path)],
             source,
             report=logging.getLogger(__name__).info,

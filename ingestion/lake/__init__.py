@@ -20,7 +20,7 @@ from ingestion.lake.log import (
 )
 from ingestion.lake.rewrite import Mask, Rewritten, count_rows, rewrite
 from ingestion.lake.tables import SCHEMAS, LakeFile, Table
-from ingestion.lake.write import Written, write
+from ingestion.lake.write import Written, quarantined_examples, write
 from ingestion.lake.write_duplicates import write_duplicates
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "event_paths",
     "history",
     "last_numbers",
+    "quarantined_examples",
     "read_events",
     "remove_uncommitted",
     "remove_unnamed",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +36,9 @@ def at(event: Any, minute: int, **changes: Any) -> dict[str, Any]:
 def erase(empty: Settings, spark: Any) -> Forget:
     """A function that erases a person."""
 
-    def run(kind: Any, id_: str) -> Erased:
+    def run(kind: Any, id_: str, settings: Settings = empty) -> Erased:
         report = logging.getLogger(__name__).info
-        return forget.forget(empty, Person(kind, id_), report=report, spark=spark)
+        return forget.forget(settings, Person(kind, id_), report=report, spark=spark)
 
     return run
 
@@ -60,7 +61,8 @@ def shop(ingest: Any, event: Any) -> None:
             {"event_type": "purchase", "visitor_id": "other", "user_id": "ann"},
             {"event_type": "purchase", "visitor_id": "phone"},
             {"event_type": "purchase", "user_id": "joanne"},
-        ]
+        ],
+        max_quarantined=100,
     )
     ingest(
         [
@@ -188,6 +190,17 @@ def test_the_last_person_can_go(ingest: Any, event: Any, erase: Forget, query: Q
     assert ingest([at(event, 2, event_id="c")]).loaded == 1
 
 
+def test_a_person_whose_ids_were_hashed_is_found_by_the_true_id(
+    ingest: Any, event: Any, erase: Forget, empty: Settings, query: Query
+) -> None:
+    keyed = replace(empty, id_key=b"k" * 32)
+    ingest([at(event, 0, event_id="a", user_id="ann")], settings=keyed)
+    with pytest.raises(UsageError, match="with another CLICKMART_ID_KEY"):
+        erase("user", "ann")
+    assert erase("user", "ann", keyed).events == 1
+    assert query("select count(*) from raw.events") == [(0,)]
+
+
 @pytest.mark.parametrize(
     ("text", "id_", "names"),
     [
@@ -252,7 +265,7 @@ def test_a_killed_erasure_is_made_good_by_the_next_command(
             erase("user", "ann")
     is_committed = query("select count(*) from ops.erasures") == [(1,)]
     if is_committed:  # any command finishes it, without being told the id
-        ingest([at(event, 13, event_id=None, user_id="x")])
+        ingest([at(event, 13, event_id="", user_id="x")], max_quarantined=100)
         query("delete from raw.quarantined_events where load_id = 3 returning 1")
         for path in Path(empty.lake).glob("quarantine/load_id=3/*"):
             path.unlink()

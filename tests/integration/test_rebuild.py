@@ -59,7 +59,7 @@ def history(ingest: Any, event: Any) -> None:
     ingest([*events(event, range(1, 5)), event(event_id=None), event(event_ts="x")])
     ingest([*events(event, range(4, 7)), event(event_id="d6-1")])
     ingest(events(event, range(1, 3)))
-    ingest([event(event_type=None)])
+    ingest([event(event_type="")], max_quarantined=100)
 
 
 def die(*_: Any, **__: Any) -> None:
@@ -372,7 +372,7 @@ def test_everything_can_be_replaced_by_nothing_new(
     ingest: Any, event: Any, query: Query, rebuilt: Any, whole_state: State
 ) -> None:
     ingest(events(event, range(2, 3)))
-    result = ingest([event(event_id=None)], dates=REPLACED)
+    result = ingest([event(event_id="")], dates=REPLACED, max_quarantined=100)
     assert (result.loaded, result.replaced, result.quarantined) == (0, 3, 1)
     assert query("select count(*) from raw.events") == [(0,)]
     assert query("select count(*) from raw.agg_sessions") == [(0,)]

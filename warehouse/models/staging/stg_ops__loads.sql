@@ -15,6 +15,8 @@ renamed as (
         replaced_count,
         removed_count,
         reasons,
+        repairs,
+        contract_version,
         seconds as load_seconds
     from loads
 )
