@@ -67,6 +67,8 @@ def session(settings: Settings) -> Iterator[SparkSession]:
 @contextmanager
 def _sail() -> Iterator[SparkSession]:
     os.environ.setdefault("RUST_LOG", "error")
+    # Programs started while a session is open are forked; gRPC's own care for forks disturbs them.
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
     from pysail.spark import SparkConnectServer
     from pyspark.sql import SparkSession
 
