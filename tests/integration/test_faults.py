@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
+import random
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from ingestion import batch, embedded, stage
 from ingestion.errors import ClickmartError
 from ingestion.postgres import connect, connection_parameters
 from ingestion.settings import Settings
+from tests.conftest import empty_warehouse
 from tests.integration.killed import POINTS
 
 Query = Callable[..., list[tuple[Any, ...]]]
@@ -111,21 +113,11 @@ def lake_rows(table: Path) -> tuple[list[str], list[str]]:
 @pytest.fixture(scope="module")
 def undisturbed(settings: Settings, spark: Any, files: Path) -> State:
     """The state after one load of the files that nothing disturbed."""
-    _empty(settings)
+    empty_warehouse(settings)
     result = load(settings, spark, files)
     assert result.quarantined == 3
     assert result.read == result.loaded + result.duplicate + result.quarantined
     return state(settings)
-
-
-def _empty(settings: Settings) -> None:
-    with connect(settings) as connection, connection.cursor() as cursor:
-        cursor.execute(
-            "select string_agg(schemaname || '.' || tablename, ', ') from pg_tables "
-            "where schemaname in ('raw', 'ops')"
-        )
-        cursor.execute(f"truncate {cursor.fetchone()[0]}")
-    shutil.rmtree(settings.lake, ignore_errors=True)
 
 
 def load(settings: Settings, spark: Any, files: Path) -> Any:
@@ -159,6 +151,22 @@ def test_killed_at_any_step_and_given_again_it_leaves_the_undisturbed_state(
     words = [sys.executable, str(KILLER), point, when, str(turn)]
     ran = run(empty, [*words, "ingest", str(files), "--source", "native"])
     assert ran.returncode == -signal.SIGKILL, ran.stderr
+    load(empty, spark, files)
+    assert_same(state(empty), undisturbed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(25))
+def test_killed_at_a_random_time_and_given_again_it_leaves_the_undisturbed_state(
+    empty: Settings, spark: Any, files: Path, undisturbed: State, seed: int
+) -> None:
+    draw = random.Random(seed)
+    for _ in range(2):
+        process = start(empty, "ingest", files, "--source", "native")
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(draw.uniform(1, 9))
+        process.kill()
+        process.communicate()
     load(empty, spark, files)
     assert_same(state(empty), undisturbed)
 
