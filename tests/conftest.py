@@ -50,33 +50,34 @@ def spark() -> Iterator[Any]:
         yield spark
 
 
+def empty_database(settings: Settings) -> None:
+    """Empty all tables of `raw` and `ops`."""
+    from ingestion.postgres import connect
+
+    with connect(settings) as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "select string_agg(format('%I.%I', schemaname, tablename), ', ') from pg_tables "
+            "where schemaname in ('raw', 'ops')"
+        )
+        cursor.execute(f"truncate {cursor.fetchone()[0]}")
+
+
+def empty_warehouse(settings: Settings) -> None:
+    """Empty all tables of `raw` and `ops`, and the lake."""
+    empty_database(settings)
+    shutil.rmtree(settings.lake, ignore_errors=True)
+
+
 @pytest.fixture
 def lose_database(settings: Settings) -> Callable[[], None]:
     """A function that empties the database and leaves the lake."""
-    from ingestion.postgres import connect
-
-    def run() -> None:
-        with connect(settings) as connection, connection.cursor() as cursor:
-            cursor.execute(
-                "truncate ops.loads, ops.files, ops.duplicates, ops.lake_files, "
-                "ops.aggregations, ops.erasures, "
-                "raw.events, raw.event_items, "
-                "raw.quarantined_events, raw.agg_sessions, raw.agg_users, raw.agg_products, "
-                "raw.agg_daily_metrics"
-            )
-
-    return run
+    return lambda: empty_database(settings)
 
 
 @pytest.fixture
-def forget_all(settings: Settings, lose_database: Callable[[], None]) -> Callable[[], None]:
+def forget_all(settings: Settings) -> Callable[[], None]:
     """A function that empties the database and the lake."""
-
-    def run() -> None:
-        lose_database()
-        shutil.rmtree(settings.lake, ignore_errors=True)
-
-    return run
+    return lambda: empty_warehouse(settings)
 
 
 @pytest.fixture
