@@ -11,6 +11,7 @@ from ingestion.lake.log import (
     remove_uncommitted,
     version,
 )
+from ingestion.lake.scratch import scratch
 from ingestion.lake.tables import LakeFile
 from ingestion.lake.write import Written, write
 
@@ -20,6 +21,7 @@ __all__ = [
     "commit",
     "read_events",
     "remove_uncommitted",
+    "scratch",
     "version",
     "write",
 ]

@@ -13,6 +13,7 @@ from ingestion import aggregates
 from ingestion.contract.events import ITEMS_SPARK_TYPE, SOURCE_COLUMNS, spark_ddl
 
 VARIABLES = {
+    "session_source": "derived",
     "session_timeout_minutes": 30,
     "reporting_timezone": "UTC",
     "reporting_currency": "USD",
@@ -33,9 +34,9 @@ def frames(spark: Any, events: list[dict[str, Any]], **changes: Any) -> dict[str
     ]
     schema = f"{spark_ddl(SOURCE_COLUMNS)}, items {ITEMS_SPARK_TYPE}"
     rates = spark.createDataFrame(RATES, "currency string, valid_from string, rate string")
-    found = aggregates.aggregates(
-        spark.createDataFrame(rows, schema), rates, {**VARIABLES, **changes}
-    )
+    variables = {**VARIABLES, **changes}
+    narrow = aggregates.narrowed(spark.createDataFrame(rows, schema))
+    found = aggregates.aggregates(aggregates.identified(narrow, variables), rates, variables)
     return {name: frame.collect() for name, frame in found.items()}
 
 
