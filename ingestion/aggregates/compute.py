@@ -15,7 +15,7 @@ from pyspark.sql import functions as F
 
 from ingestion import lake, stage
 from ingestion.aggregates.tables import TABLES, aggregates, identified, narrowed
-from ingestion.aggregates.touched import of_touched_visitors
+from ingestion.aggregates.touched import new_visitors, touched_visitors, visitor_links
 from ingestion.postgres import connect
 from ingestion.settings import PROJECT_DIR, Settings
 from ingestion.spark import engine_name
@@ -55,15 +55,18 @@ def stage_touched(
     Returns None where they have so many of the `event_count` events that all cost no more.
     """
     events = lake.read_events(spark, settings.lake, engine=engine_name(settings))
-    touched = of_touched_visitors(events, load_ids)
-    kept = _without_duplicates(spark, settings, touched, folder)
-    read = _written(spark, narrowed(kept, "load_id"), f"{folder}/touched")
-    if read.count() > MOST_TOUCHED_SHARE * event_count:
+    new = _written(spark, new_visitors(events, load_ids), f"{folder}/new")
+    links = _written(spark, visitor_links(events), f"{folder}/links")
+    visitors = _written(spark, touched_visitors(new, links), f"{folder}/visitors")
+    theirs = events.join(visitors, "visitor_id", "left_semi")
+    kept = _without_duplicates(spark, settings, theirs, folder)
+    touched = _written(spark, narrowed(kept, "load_id"), f"{folder}/touched")
+    if touched.count() > MOST_TOUCHED_SHARE * event_count:
         return None
-    old = read.where(~F.col("load_id").isin(*load_ids))
+    old = touched.where(~F.col("load_id").isin(*load_ids))
     return Staged(
         before=_stages(spark, settings, old, f"{folder}/before"),
-        after=_stages(spark, settings, read, f"{folder}/after"),
+        after=_stages(spark, settings, touched, f"{folder}/after"),
     )
 
 

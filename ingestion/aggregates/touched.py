@@ -21,14 +21,23 @@ from pyspark.sql import functions as F
 from ingestion.aggregates.orders import usable_order_id
 
 
-def of_touched_visitors(events: DataFrame, load_ids: Sequence[int]) -> DataFrame:
-    """Return all events, of any load, of the visitors that the loads' events touch."""
-    order_id = F.when(F.col("event_type") == "purchase", usable_order_id())
-    links = events.select("load_id", "visitor_id", "user_id", order_id.alias("order_id"))
-    new = links.where(F.col("load_id").isin(*load_ids)).select("visitor_id").distinct()
-    of_new = links.join(new, "visitor_id", "left_semi")
+def new_visitors(events: DataFrame, load_ids: Sequence[int]) -> DataFrame:
+    """Return the visitors of the loads' events, one row each."""
+    return events.where(F.col("load_id").isin(*load_ids)).select("visitor_id").distinct()
+
+
+def visitor_links(events: DataFrame) -> DataFrame:
+    """Return what visitors may share: their users and, of their purchases, the order ids."""
+    order_id = F.when(F.col("event_type") == "purchase", usable_order_id()).alias("order_id")
+    links = events.select("visitor_id", "user_id", order_id)
+    return links.where(F.coalesce("user_id", "order_id").isNotNull()).distinct()
+
+
+def touched_visitors(new: DataFrame, links: DataFrame) -> DataFrame:
+    """Return the new events' visitors, and those that share a user or an order with them."""
+    links_of_new = links.join(new, "visitor_id", "left_semi")
     touched = new
     for link in ("user_id", "order_id"):
-        shared = of_new.select(link).where(F.col(link).isNotNull()).distinct()
+        shared = links_of_new.select(link).where(F.col(link).isNotNull()).distinct()
         touched = touched.union(links.join(shared, link, "left_semi").select("visitor_id"))
-    return events.join(touched.distinct(), "visitor_id", "left_semi")
+    return touched.distinct()
