@@ -14,7 +14,7 @@ from psycopg2.extras import Json
 
 from ingestion import lake, stage
 from ingestion.aggregates import merge
-from ingestion.aggregates.compute import RATES, Staged, stage_touched, stage_whole
+from ingestion.aggregates.compute import RATES, Computation, Staged
 from ingestion.aggregates.merge import UUID_COLUMNS
 from ingestion.aggregates.tables import KEYS, TABLES, aggregates, identified, narrowed
 from ingestion.errors import UsageError
@@ -130,10 +130,9 @@ def _staged(spark: SparkSession, settings: Settings) -> Staged | None:
     if not load_ids and not is_whole:
         return None
     with lake.scratch(settings.lake) as folder:
-        staged = None
-        if not is_whole:
-            staged = stage_touched(spark, settings, folder, load_ids, int(event_count))
-        return staged or stage_whole(spark, settings, folder)
+        computation = Computation(spark, settings, folder, int(event_count))
+        staged = None if is_whole else computation.touched(load_ids)
+        return staged or computation.whole()
 
 
 def _fill(cursor: Any, name: str, staged: Staged) -> None:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 RATES = "seeds/exchange_rates.csv"
 ORIGIN = ("load_id", "file_id", "source_row")
 ROWS_AT_ONCE = 100_000
+# Sail sorts in memory, about 450 bytes an event: the visitors are taken in as many parts.
+EVENTS_AT_ONCE = 3_000_000
 # Touched events count twice, before and after: from this share on, all of them cost no more.
 MOST_TOUCHED_SHARE = 0.4
 
@@ -40,60 +42,93 @@ class Staged:
     before: Stages | None = None
 
 
-def stage_whole(spark: SparkSession, settings: Settings, folder: str) -> Staged:
-    """Stage the pre-aggregates of all events, with `folder` for what is read again."""
-    events = lake.read_events(spark, settings.lake, engine=engine_name(settings))
-    kept = _without_duplicates(spark, settings, events, folder)
-    return Staged(after=_stages(spark, settings, narrowed(kept), f"{folder}/whole"))
+@dataclass(frozen=True)
+class Computation:
+    """One computation: of about `event_count` events, with an empty `folder` to write to."""
+
+    spark: SparkSession
+    settings: Settings
+    folder: str
+    event_count: int
+
+    def whole(self) -> Staged:
+        """Stage the pre-aggregates of all events."""
+        events = narrowed(self._without_duplicates(self._events()))
+        return Staged(after=self._stages(self._in_parts(events, "events"), "identified"))
+
+    def touched(self, load_ids: Sequence[int]) -> Staged | None:
+        """Stage the pre-aggregates of the visitors the loads touch, before and after the loads.
+
+        Returns None where they have so many of the events that all cost no more.
+        """
+        events = self._events()
+        new = self._written(new_visitors(events, load_ids), "new")
+        links = self._written(visitor_links(events), "links")
+        visitors = self._written(touched_visitors(new, links), "visitors")
+        theirs = self._without_duplicates(events.join(visitors, "visitor_id", "left_semi"))
+        touched = self._in_parts(narrowed(theirs, "load_id"), "touched")
+        if touched.count() > MOST_TOUCHED_SHARE * self.event_count:
+            return None
+        old = touched.where(~F.col("load_id").isin(*load_ids))
+        return Staged(before=self._stages(old, "before"), after=self._stages(touched, "after"))
+
+    def _events(self) -> DataFrame:
+        settings = self.settings
+        return lake.read_events(self.spark, settings.lake, engine=engine_name(settings))
+
+    def _without_duplicates(self, events: DataFrame) -> DataFrame:
+        path = Path(self.folder) / "duplicates.parquet"
+        if not path.exists():
+            _write_duplicates(self.settings, path)
+        return events.join(self.spark.read.parquet(str(path)), list(ORIGIN), "left_anti")
+
+    def _stages(self, events: DataFrame, name: str) -> Stages:
+        variables = self.settings.dbt_vars
+        found = self._identified(events, name)
+        rates = self.spark.createDataFrame(
+            _exchange_rates(), "currency string, valid_from string, rate string"
+        )
+        return {
+            table: stage.copy_frame(frame, self.settings, TABLES[table])
+            for table, frame in aggregates(found, rates, variables).items()
+        }
+
+    # -- computed once -----------------------------------------------------------------------------
+    # Each step is written and read again: `persist` does nothing on Sail, and what is computed
+    # twice is sorted twice.
+
+    def _written(self, frame: DataFrame, name: str) -> DataFrame:
+        path = f"{self.folder}/{name}"
+        frame.write.parquet(path)
+        return self.spark.read.schema(frame.schema).parquet(path)
+
+    def _in_parts(self, events: DataFrame, name: str) -> DataFrame:
+        """Write events by `part`, each with all events of its visitors."""
+        part = F.abs(F.xxhash64("visitor_id") % self._part_count).cast("int")
+        frame = events.withColumn("part", part)
+        path = f"{self.folder}/{name}"
+        frame.write.partitionBy("part").parquet(path)
+        Path(path).mkdir(exist_ok=True)  # Sail makes no folder where there are no rows
+        return self.spark.read.schema(frame.schema).parquet(path)
+
+    def _identified(self, events: DataFrame, name: str) -> DataFrame:
+        """Identify events part by part, so that the memory it takes has a limit."""
+        paths = []
+        for part in range(self._part_count):
+            own = events.where(F.col("part") == part).drop("part")
+            frame = identified(own, self.settings.dbt_vars)
+            paths.append(f"{self.folder}/{name}/{part}")
+            frame.write.parquet(paths[-1])
+        return self.spark.read.schema(frame.schema).parquet(*paths)
+
+    @property
+    def _part_count(self) -> int:
+        return self.event_count // EVENTS_AT_ONCE + 1
 
 
-def stage_touched(
-    spark: SparkSession, settings: Settings, folder: str, load_ids: Sequence[int], event_count: int
-) -> Staged | None:
-    """Stage the pre-aggregates of the visitors the loads touch, before and after the loads.
-
-    Returns None where they have so many of the `event_count` events that all cost no more.
-    """
-    events = lake.read_events(spark, settings.lake, engine=engine_name(settings))
-    new = _written(spark, new_visitors(events, load_ids), f"{folder}/new")
-    links = _written(spark, visitor_links(events), f"{folder}/links")
-    visitors = _written(spark, touched_visitors(new, links), f"{folder}/visitors")
-    theirs = events.join(visitors, "visitor_id", "left_semi")
-    kept = _without_duplicates(spark, settings, theirs, folder)
-    touched = _written(spark, narrowed(kept, "load_id"), f"{folder}/touched")
-    if touched.count() > MOST_TOUCHED_SHARE * event_count:
-        return None
-    old = touched.where(~F.col("load_id").isin(*load_ids))
-    return Staged(
-        before=_stages(spark, settings, old, f"{folder}/before"),
-        after=_stages(spark, settings, touched, f"{folder}/after"),
-    )
-
-
-def _stages(spark: SparkSession, settings: Settings, events: DataFrame, path: str) -> Stages:
-    found = _written(spark, identified(events, settings.dbt_vars), path)
+def _exchange_rates() -> list[tuple[str, str, str]]:
     with (PROJECT_DIR / RATES).open() as stream:
-        rows = [(r["currency"], r["valid_from"], r["rate"]) for r in csv.DictReader(stream)]
-    rates = spark.createDataFrame(rows, "currency string, valid_from string, rate string")
-    return {
-        name: stage.copy_frame(frame, settings, TABLES[name])
-        for name, frame in aggregates(found, rates, settings.dbt_vars).items()
-    }
-
-
-def _written(spark: SparkSession, frame: DataFrame, path: str) -> DataFrame:
-    """Compute a frame once: `persist` does nothing on Sail, and fills the memory on Spark."""
-    frame.write.parquet(path)
-    return spark.read.schema(frame.schema).parquet(path)
-
-
-def _without_duplicates(
-    spark: SparkSession, settings: Settings, events: DataFrame, folder: str
-) -> DataFrame:
-    path = Path(folder) / "duplicates.parquet"
-    if not path.exists():
-        _write_duplicates(settings, path)
-    return events.join(spark.read.parquet(str(path)), list(ORIGIN), "left_anti")
+        return [(r["currency"], r["valid_from"], r["rate"]) for r in csv.DictReader(stream)]
 
 
 def _write_duplicates(settings: Settings, path: Path) -> None:

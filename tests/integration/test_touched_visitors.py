@@ -94,17 +94,21 @@ def sessions_by(empty: Settings, monkeypatch: pytest.MonkeyPatch) -> Callable[[s
 
 @pytest.fixture
 def ways(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """How each refresh went, "touched" or "whole"; any share of touched events is taken."""
+    """How each refresh went, "touched" or "whole"; any share of touched events is taken.
+
+    The visitors are taken in several parts.
+    """
     found: list[str] = []
+    monkeypatch.setattr(compute, "EVENTS_AT_ONCE", 100)
     monkeypatch.setattr(compute, "MOST_TOUCHED_SHARE", 1.0)
     for way in ("touched", "whole"):
-        true = getattr(aggregates, f"stage_{way}")
+        true = getattr(compute.Computation, way)
 
         def spy(*args: Any, way: str = way, true: Any = true) -> Any:
             found.append(way)
             return true(*args)
 
-        monkeypatch.setattr(aggregates, f"stage_{way}", spy)
+        monkeypatch.setattr(compute.Computation, way, spy)
     return found
 
 
@@ -188,6 +192,7 @@ def test_spark_and_dbt_make_the_sessions_of_a_plain_recount(
             # The shop takes a currency without a rate.
             *("--exclude", "every_currency_has_a_rate"),
             *("--exclude-resource-type", "unit_test"),
+            *("--indirect-selection", "cautious"),
             *("--vars", f"session_source: {session_source}"),
         ],
         env={**os.environ, "CLICKMART_HOME": str(empty.home)},
