@@ -21,14 +21,19 @@ from ingestion.errors import InputError
 from ingestion.files import InputFile, expand, inspect
 from ingestion.postgres import apply_ddl, connect
 from ingestion.readers import read
-from ingestion.settings import Settings
-from ingestion.spark import parallelism, session
+from ingestion.readers.hashing import Hashing, fingerprint
+from ingestion.settings import PROJECT_DIR, Settings
+from ingestion.spark import faults_in_one_line, parallelism, session
 from ingestion.validate import validate
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 Report = Callable[[str], None]
+MAX_QUARANTINED_PERCENT = 20.0
+SHOWN_REASONS = 3
+LONGEST_EXAMPLE = 200
+BOT_AGENTS = "seeds/bot_user_agents.csv"
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,9 @@ class LoadResult:
     duplicate: int = 0
     quarantined: int = 0
     reasons: dict[str, int] = field(default_factory=dict)
+    """Quarantined rows by reason; a row may have several."""
+    repairs: dict[str, int] = field(default_factory=dict)
+    """Rows that were mended, by what was mended."""
     skipped_files: dict[str, int] = field(default_factory=dict)
     """Files whose content an earlier load has taken, with that load's number."""
     seconds: float = 0.0
@@ -56,35 +64,38 @@ def ingest(
     source: str,
     *,
     force: bool = False,
+    max_quarantined: float = MAX_QUARANTINED_PERCENT,
     report: Report,
     spark: SparkSession | None = None,
 ) -> LoadResult:
     """Load files, folders or globs of one source, as one load: all of it or nothing.
 
     Files that an earlier load has taken are skipped; with `force` they are read again and each of
-    their rows is a duplicate. Raises ClickmartError for what the user can mend.
+    their rows is a duplicate. Where more than `max_quarantined` percent of the rows would be
+    quarantined, nothing is loaded. Raises ClickmartError for what the user can mend.
     """
     began = time.monotonic()
     adapter = adapter_for(source)
-    found = expand(paths)
+    found = expand(paths, adapter.format)
     apply_ddl(settings)
     report(f"Reading {len(found):,} file{'s' if len(found) != 1 else ''}")
-    files = inspect(found)
+    files = inspect(found, adapter.format)
     for file in files:
-        if file.format != "jsonl":
+        if file.columns:
             adapter.check_columns(str(file.path), file.columns)
     with load.exclusive(settings, lambda: report("Another load is running: waiting for it")):
         with connect(settings) as connection, connection.cursor() as cursor:
+            load.check_id_key(cursor, fingerprint(settings.id_key))
             known = {} if force else load.loaded_files(cursor, source, files)
         fresh = [file for file in files if file.sha256 not in known]
         skipped = {str(file.path): known[file.sha256] for file in files if file.sha256 in known}
         if not fresh and not aggregates.is_behind(settings):
             return LoadResult(None, skipped_files=skipped, seconds=_since(began))
-        with _session(settings, spark) as engine:
+        with _session(settings, spark) as engine, faults_in_one_line():
             catch_up(engine, settings, report)
             if not fresh:
                 return LoadResult(None, skipped_files=skipped, seconds=_since(began))
-            result = _load(engine, settings, fresh, source, began, report)
+            result = _load(engine, settings, fresh, source, max_quarantined, began, report)
     return LoadResult(**{**result.as_dict(), "skipped_files": skipped, "seconds": _since(began)})
 
 
@@ -120,6 +131,7 @@ def _load(
     settings: Settings,
     files: list[InputFile],
     source: str,
+    max_quarantined: float,
     began: float,
     report: Report,
 ) -> LoadResult:
@@ -128,9 +140,14 @@ def _load(
         load_id = load.last_load_id(cursor) + 1
     report("Validating, and writing the lake")
     partitions = parallelism(spark, settings)
-    written = lake.write(_validated(spark, files, source, partitions), settings.lake, load_id)
-    if written.event_count + written.quarantined_count == 0:
-        raise InputError(f"No rows in {', '.join(str(file.path) for file in files[:3])}.")
+    hashing = Hashing(settings.id_key, adapter_for(source).person_columns)
+    rows = _validated(spark, files, source, partitions, hashing if settings.id_key else None)
+    written = lake.write(rows, settings.lake, load_id)
+    try:
+        _check_written(settings, written, files, max_quarantined)
+    except InputError:
+        lake.remove_uncommitted(settings.lake, load_id - 1)
+        raise
     report(f"Loading {written.event_count:,} events into PostgreSQL")
     staged = stage.copy_files(spark, settings, written.files, partitions=partitions)
     with connect(settings) as connection, connection.cursor() as cursor:
@@ -144,23 +161,62 @@ def _load(
             written=written,
             stage=staged,
         )
+        cursor.execute(
+            "update ops.loads set id_key = %s where load_id = %s",
+            (fingerprint(settings.id_key), load_id),
+        )
     _commit_to_lake(settings, load_id)
     with connect(settings, autocommit=True) as connection, connection.cursor() as cursor:
         cursor.execute("analyze raw.events, raw.event_items")
     report("Aggregating")
     aggregates.refresh(spark, settings)
-    return LoadResult(load_id, **asdict(counts), reasons=written.reasons)
+    return LoadResult(load_id, **asdict(counts), reasons=written.reasons, repairs=written.repairs)
 
 
 def _validated(
-    spark: SparkSession, files: list[InputFile], source: str, partitions: int
+    spark: SparkSession,
+    files: list[InputFile],
+    source: str,
+    partitions: int,
+    hashing: Hashing | None,
 ) -> DataFrame:
     adapter = adapter_for(source)
     frames = [
-        validate(adapter.adapt(rows), source)
-        for rows in read(spark, files, adapter.columns, partitions=partitions)
+        validate(adapter.candidates(rows), source, bot_agents=bot_agents())
+        for rows in read(spark, files, adapter.columns, partitions=partitions, hashing=hashing)
     ]
     return reduce(lambda one, other: one.unionByName(other), frames)
+
+
+def _check_written(
+    settings: Settings, written: lake.Written, files: list[InputFile], most_percent: float
+) -> None:
+    """Raise InputError for files without rows, and for too many bad rows, with their reasons."""
+    read, bad = written.event_count + written.quarantined_count, written.quarantined_count
+    if read == 0:
+        raise InputError(f"No rows in {', '.join(str(file.path) for file in files[:3])}.")
+    if bad * 100 <= most_percent * read:
+        return
+    paths = {file.file_id: file.path.name for file in files}
+    examples = lake.quarantined_examples(settings.lake, written.files)
+    shown = []
+    for reason, count in list(written.reasons.items())[:SHOWN_REASONS]:
+        row = examples[reason]
+        place = f"{paths[row['file_id']]} row {row['source_row']}"
+        record = (row["record"] or "")[:LONGEST_EXAMPLE]
+        shown.append(f"\n  {reason}: {count:,} rows, such as {place}: {record}")
+    raise InputError(
+        f"{bad:,} of {read:,} rows are bad, more than {most_percent:g} %; nothing is loaded. Mend "
+        f"the files or the --source, or allow more with --max-quarantined.{''.join(shown)}"
+    )
+
+
+def bot_agents() -> str:
+    """Return the regular expression, of lower-case text, that knows bots by their user agent."""
+    import csv
+
+    with (PROJECT_DIR / BOT_AGENTS).open() as stream:
+        return "|".join(row["pattern"] for row in csv.DictReader(stream))
 
 
 def _commit_to_lake(settings: Settings, load_id: int) -> None:

@@ -35,6 +35,9 @@ JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.
 Force = Annotated[
     bool, typer.Option("--force", help="Read files again that an earlier load has taken.")
 ]
+MaxQuarantined = Annotated[
+    float, typer.Option(min=0, max=100, help="Load nothing if more percent of the rows are bad.")
+]
 People = Annotated[int, typer.Option("--users", help="Known users (others stay anonymous).")]
 Sessions = Annotated[int, typer.Option(help="Sessions of people; bots come on top.")]
 Days = Annotated[int, typer.Option(help="Length of the period.")]
@@ -134,13 +137,21 @@ def ingest(
     paths: Annotated[list[str], typer.Argument(help="Files, folders or globs.")],
     source: Annotated[str, typer.Option(help="The files' format: native, rees46.")],
     force: Force = False,
+    max_quarantined: MaxQuarantined = 20.0,
     as_json: JsonFlag = False,
 ) -> None:
     """Load event files: every row is loaded, counted as a duplicate, or quarantined."""
     from ingestion import batch
 
     with show_steps() as steps:
-        result = batch.ingest(Settings.load(), paths, source, force=force, report=steps.start)
+        result = batch.ingest(
+            Settings.load(),
+            paths,
+            source,
+            force=force,
+            max_quarantined=max_quarantined,
+            report=steps.start,
+        )
     if as_json:
         print_json(result.as_dict())
         return
@@ -149,6 +160,8 @@ def ingest(
     if result.load_id is None:
         out.print("Nothing to load.")
         return
+    for repair, count in result.repairs.items():
+        out.print(f"  repaired, {repair}: {count:,}")
     for reason, count in result.reasons.items():
         out.print(f"  quarantined, {reason}: {count:,}")
     out.print(

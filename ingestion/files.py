@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import glob
 import hashlib
-from collections.abc import Callable, Iterable
+import json
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO, Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ingestion.errors import InputError
 
-Format = Literal["csv", "jsonl", "parquet"]
+Format = Literal["csv", "tsv", "jsonl", "json", "parquet"]
 
 SUFFIXES: dict[str, Format] = {
     ".csv": "csv",
@@ -27,10 +29,14 @@ SUFFIXES: dict[str, Format] = {
 COMPRESSION_MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bz2"}
 COMPRESSION_SUFFIXES = (".gz", ".zst", ".bz2")
 UTF8_BOM = b"\xef\xbb\xbf"
+UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
 CHUNK_BYTES = 4 * 2**20
 SPLIT_BYTES = 16 * 2**20
 # A stray quote makes every later line look quoted; past this many lines a cut is made all the same.
 MOST_LINES_TO_EVEN_QUOTES = 1000
+# A JSON array is read whole.
+LARGEST_JSON_ARRAY = 512 * 2**20
+ROWS_SAMPLED_FOR_COLUMNS = 200
 
 
 @dataclass(frozen=True)
@@ -72,9 +78,10 @@ def file_id_of(sha256: str) -> int:
     return int.from_bytes(bytes.fromhex(sha256)[:8], "big", signed=True)
 
 
-def expand(paths: Iterable[str]) -> list[Path]:
+def expand(paths: Iterable[str], format_: Format | None = None) -> list[Path]:
     """Return the data files that files, folders and globs name, sorted.
 
+    With a `format_`, every file of a folder has it, whatever its name; else the suffix tells.
     Raises InputError for a path that does not exist or a folder that holds no data.
     """
     found: set[Path] = set()
@@ -85,7 +92,7 @@ def expand(paths: Iterable[str]) -> list[Path]:
         matches = [Path(given)] if Path(given).is_dir() else [Path(p) for p in glob.glob(given)]  # noqa: PTH207
         if not matches:
             raise InputError(f"No such file or folder: {given}")
-        files = [file for match in matches for file in _data_files(match)]
+        files = [file for match in matches for file in _data_files(match, format_)]
         if not files:
             wanted = ", ".join(SUFFIXES)
             raise InputError(f"No data files ({wanted}; also .gz, .zst, .bz2) in {given}")
@@ -93,14 +100,12 @@ def expand(paths: Iterable[str]) -> list[Path]:
     return sorted(found)
 
 
-def inspect(paths: list[Path], on_file: Callable[[Path], None] | None = None) -> list[InputFile]:
+def inspect(paths: list[Path], format_: Format | None = None) -> list[InputFile]:
     """Fingerprint the files and cut them into splits; files of the same content appear once."""
     unique: dict[str, InputFile] = {}
     with ThreadPoolExecutor(4) as pool:
-        for file in pool.map(_inspect_one, paths):
+        for file in pool.map(lambda path: _inspect_one(path, format_), paths):
             unique.setdefault(file.sha256, file)
-            if on_file:
-                on_file(file.path)
     return list(unique.values())
 
 
@@ -113,11 +118,12 @@ def open_input(path: str, compression: str | None) -> IO[bytes]:
 
 
 def csv_header(line: bytes) -> tuple[str, ...]:
-    """Return the column names of a CSV file's first line."""
+    """Return the column names of a CSV file's first line; one without a name gets its position."""
     import csv
 
-    text = line.removeprefix(UTF8_BOM).decode("utf-8", errors="replace").rstrip("\r\n")
-    return tuple(name.strip() for name in next(csv.reader([text]), []))
+    text = line.removeprefix(UTF8_BOM).replace(b"\0", b"").decode("utf-8", errors="replace")
+    names = next(csv.reader([text.rstrip("\r\n")]), [])
+    return tuple(name.strip() or f"column_{i}" for i, name in enumerate(names, 1))
 
 
 def first_line(stream: IO[bytes]) -> bytes:
@@ -128,14 +134,14 @@ def first_line(stream: IO[bytes]) -> bytes:
     return text.split(b"\n", 1)[0]
 
 
-def _data_files(place: Path) -> list[Path]:
+def _data_files(place: Path, format_: Format | None) -> list[Path]:
     if place.is_file():
         return [place.resolve()]
     return [
         path.resolve()
         for path in sorted(place.rglob("*"))
         if path.is_file()
-        and _format_of(path) is not None
+        and (format_ or _format_of(path)) is not None
         and not any(part.startswith((".", "_")) for part in path.relative_to(place).parts)
     ]
 
@@ -145,8 +151,8 @@ def _format_of(path: Path) -> Format | None:
     return SUFFIXES.get(suffixes[-1].lower()) if suffixes else None
 
 
-def _inspect_one(path: Path) -> InputFile:
-    format_ = _format_of(path)
+def _inspect_one(path: Path, format_: Format | None) -> InputFile:
+    format_ = format_ or _format_of(path)
     if format_ is None:
         raise InputError(
             f"{path}: cannot tell the format by the name; it must end in {', '.join(SUFFIXES)}."
@@ -196,18 +202,27 @@ def _sha256(stream: IO[bytes]) -> str:
 def _inspect_text(path: Path, format_: Format) -> InputFile:
     with path.open("rb") as stream:
         magic = stream.read(4)
-        compression = next((c for m, c in COMPRESSION_MAGIC.items() if magic.startswith(m)), None)
-        stream.seek(0)
-        if compression:
+    compression = next((c for m, c in COMPRESSION_MAGIC.items() if magic.startswith(m)), None)
+    with open_input(str(path), compression) as plain:
+        head = plain.read(CHUNK_BYTES)
+        while compression and plain.read(CHUNK_BYTES):
+            pass  # damage shows here, before anything is written
+    _check_encoding(path, head)
+    if format_ == "jsonl" and head.removeprefix(UTF8_BOM).lstrip()[:1] == b"[":
+        format_ = "json"
+    columns = _columns_of(path, format_, head)
+    size = path.stat().st_size
+    with path.open("rb") as stream:
+        if compression or format_ == "json":
             sha256, cuts = _sha256(stream), [(0, -1, 1)]
         else:
             sha256, cuts = _hash_and_cut(stream, has_quotes=format_ == "csv")
-    columns: tuple[str, ...] = ()
-    if format_ == "csv":
-        with open_input(str(path), compression) as plain:
-            columns = csv_header(first_line(plain))
+    if format_ == "json" and size > LARGEST_JSON_ARRAY:
+        raise InputError(
+            f"{path}: a JSON array of more than {LARGEST_JSON_ARRAY // 2**20} MiB; "
+            "make it one object per line, for instance with: jq -c '.[]'"
+        )
     file_id = file_id_of(sha256)
-    size = path.stat().st_size
     splits = tuple(
         Split(
             path=str(path),
@@ -222,6 +237,41 @@ def _inspect_text(path: Path, format_: Format) -> InputFile:
         for start, stop, row in cuts
     )
     return InputFile(path, format_, sha256, size, columns, splits)
+
+
+def _check_encoding(path: Path, head: bytes) -> None:
+    if head.startswith(UTF16_BOMS):
+        raise InputError(f"{path}: the file is UTF-16; save it as UTF-8.")
+    if head.startswith(b"PAR1"):
+        raise InputError(f"{path}: the file is Parquet; rename it to end in .parquet.")
+
+
+def _columns_of(path: Path, format_: Format, head: bytes) -> tuple[str, ...]:
+    """Return the names of a CSV file's header, or those seen in the first rows of JSON."""
+    if format_ == "csv":
+        names = csv_header(head.split(b"\n", 1)[0])
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise InputError(f"{path}: two columns are named {twice[0]!r}; rename one of them.")
+        return names
+    if format_ == "tsv":
+        return ()
+    return tuple(dict.fromkeys(name for row in _first_objects(format_, head) for name in row))
+
+
+def _first_objects(format_: Format, head: bytes) -> Iterator[dict[str, Any]]:
+    text = head.removeprefix(UTF8_BOM).decode("utf-8", errors="replace")
+    if format_ == "json":
+        with suppress(ValueError, RecursionError):
+            row, _ = json.JSONDecoder().raw_decode(
+                text, len(text) - len(text.lstrip()[1:].lstrip())
+            )
+            yield from [row] if isinstance(row, dict) else []
+        return
+    for line in text.splitlines()[:ROWS_SAMPLED_FOR_COLUMNS]:
+        with suppress(ValueError, RecursionError):
+            row = json.loads(line)
+            yield from [row] if isinstance(row, dict) else []
 
 
 def _hash_and_cut(stream: IO[bytes], *, has_quotes: bool) -> tuple[str, list[tuple[int, int, int]]]:

@@ -14,7 +14,8 @@ from psycopg2 import sql
 from psycopg2.extras import Json, execute_values
 
 from ingestion import lake
-from ingestion.contract.events import ITEM_COLUMNS, Column
+from ingestion.contract.events import CONTRACT_VERSION, ITEM_COLUMNS, Column
+from ingestion.errors import DatabaseError, UsageError
 from ingestion.files import InputFile
 from ingestion.postgres import connect
 from ingestion.settings import Settings
@@ -66,6 +67,21 @@ def loaded_files(cursor: Any, source: str, files: Sequence[InputFile]) -> dict[s
     return dict(cursor.fetchall())
 
 
+def check_id_key(cursor: Any, fingerprint: str | None) -> None:
+    """Raise UsageError when earlier loads hashed by another key: no one would be known again."""
+    cursor.execute(
+        "select load_id, id_key from ops.loads where id_key is distinct from %s "
+        "order by load_id limit 1",
+        (fingerprint,),
+    )
+    for load_id, known in cursor.fetchall():
+        other = "with another CLICKMART_ID_KEY" if known else "without CLICKMART_ID_KEY"
+        raise UsageError(
+            f"Load {load_id} was read {other}: its people would not be known again. "
+            "Set the same key, or start afresh with another CLICKMART_HOME."
+        )
+
+
 # -- the one transaction -------------------------------------------------------------------------
 
 
@@ -92,11 +108,14 @@ def move(
         duplicate=duplicate,
         quarantined=written.quarantined_count,
     )
-    loaded = _insert_events(cursor, load_id, stage)
-    if loaded != counts.loaded:
-        raise AssertionError(f"{loaded} events moved, {counts.loaded} expected of {counts}")
-    _insert_quarantined(cursor, load_id, stage)
-    _write_ledger(cursor, load_id, source, started_at, seconds(), counts, written.reasons)
+    moved = (_insert_events(cursor, load_id, stage), _insert_quarantined(cursor, load_id, stage))
+    if moved != (counts.loaded, counts.quarantined):
+        # A crash of the server empties unlogged tables, the stages among them.
+        raise DatabaseError(
+            f"PostgreSQL lost staged rows: of {counts.loaded:,} events and {counts.quarantined:,} "
+            f"bad rows, {moved[0]:,} and {moved[1]:,} are left. Nothing is loaded; try again."
+        )
+    _write_ledger(cursor, load_id, source, started_at, seconds(), counts, written)
     _write_files(cursor, load_id, source, files, written)
     _write_lake_files(cursor, load_id, counts, written)
     cursor.execute(
@@ -191,16 +210,18 @@ def _value(column: Column) -> sql.Composable:
     ).format(name)
 
 
-def _insert_quarantined(cursor: Any, load_id: int, stage: Stage) -> None:
-    if stage.quarantined:
-        cursor.execute(
-            sql.SQL(
-                "insert into raw.quarantined_events "
-                "(load_id, source, file_id, source_row, reasons, record) "
-                "select {}, source, file_id, source_row, string_to_array(reasons, ','), record "
-                "from ({}) as staged"
-            ).format(sql.Literal(load_id), _all_of(stage.quarantined, QUARANTINED))
-        )
+def _insert_quarantined(cursor: Any, load_id: int, stage: Stage) -> int:
+    if not stage.quarantined:
+        return 0
+    cursor.execute(
+        sql.SQL(
+            "insert into raw.quarantined_events "
+            "(load_id, source, file_id, source_row, reasons, record) "
+            "select {}, source, file_id, source_row, string_to_array(reasons, ','), record "
+            "from ({}) as staged"
+        ).format(sql.Literal(load_id), _all_of(stage.quarantined, QUARANTINED))
+    )
+    return int(cursor.rowcount)
 
 
 def _write_ledger(
@@ -210,12 +231,12 @@ def _write_ledger(
     started_at: Any,
     seconds: float,
     counts: Counts,
-    reasons: dict[str, int],
+    written: lake.Written,
 ) -> None:
     cursor.execute(
         "insert into ops.loads (load_id, source, started_at, read_count, loaded_count, "
-        "duplicate_count, quarantined_count, reasons, seconds) "
-        "values (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        "duplicate_count, quarantined_count, reasons, repairs, contract_version, seconds) "
+        "values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
         (
             load_id,
             source,
@@ -224,7 +245,9 @@ def _write_ledger(
             counts.loaded,
             counts.duplicate,
             counts.quarantined,
-            Json(reasons),
+            Json(written.reasons),
+            Json(written.repairs),
+            CONTRACT_VERSION,
             round(seconds, 3),
         ),
     )

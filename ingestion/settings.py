@@ -20,6 +20,7 @@ SERVER_FILE = "server.json"
 # Set beside the libpq variables that `adopt_embedded_server` fills in, so that they are not taken
 # for a server the user has named.
 EMBEDDED_MARK = "CLICKMART_EMBEDDED"
+SHORTEST_ID_KEY = 16
 LIBPQ_VARIABLES = ("PGHOST", "PGPORT", "PGUSER", "PGPASSWORD", "PGDATABASE", "PGSERVICE")
 
 
@@ -54,13 +55,15 @@ class Settings:
     """All settings of one run.
 
     `lake` is a folder that every worker sees; `engine` is "local", "sail", a Spark master URL,
-    an `sc://` address, or "" to choose by what the machine has.
+    an `sc://` address, or "" to choose by what the machine has. With an `id_key`, the ids of
+    visitors and users are hashed by it when they are read.
     """
 
     project_dir: Path = PROJECT_DIR
     home: Path = field(default_factory=home_dir)
     lake: str = ""
     engine: str = ""
+    id_key: bytes = field(default=b"", repr=False)
     postgres_is_embedded: bool = True
     environment: dict[str, str] = field(default_factory=dict, repr=False)
 
@@ -73,10 +76,17 @@ class Settings:
         lake = environment.get("CLICKMART_LAKE") or str(home / "lake")
         if "://" in lake:
             raise UsageError(f"CLICKMART_LAKE is {lake!r}; it must be a folder, not a URI.")
+        id_key = environment.get("CLICKMART_ID_KEY", "")
+        if id_key and len(id_key) < SHORTEST_ID_KEY:
+            raise UsageError(
+                f"CLICKMART_ID_KEY has {len(id_key)} characters and needs {SHORTEST_ID_KEY}. "
+                "Make one with: python -c 'import secrets; print(secrets.token_urlsafe())'"
+            )
         return cls(
             home=home,
             lake=lake,
             engine=environment.get("CLICKMART_SPARK", ""),
+            id_key=id_key.encode(),
             postgres_is_embedded=bool(environment.get(EMBEDDED_MARK)) or not named,
             environment=environment,
         )

@@ -2,7 +2,8 @@
 
 Event id, order id and line id are the source's own; a line without an id gets its position. Two
 rows with one event id are duplicates. An event type the contract does not know becomes `custom`
-under its own name. Columns beyond the contract are kept in `properties`.
+under its own name. Columns beyond the contract are kept in `properties`, `user_agent` among them,
+by which bots are flagged.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from ingestion.adapters import parsing
-from ingestion.adapters.adapter import Adapter
+from ingestion.adapters.adapter import Adapter, candidates
 from ingestion.contract.events import (
     CUSTOM_EVENT_TYPE,
     EVENT_TYPES,
@@ -30,6 +31,7 @@ def adapt(rows: DataFrame) -> DataFrame:
     parsed = {column.name: _parse(column, types[column.name]) for column in SOURCE_COLUMNS}
     items, item_numbers_invalid = _parse_items(types[ITEMS])
     known = parsed["event_type"].value.isin(*EVENT_TYPES, CUSTOM_EVENT_TYPE)
+    user_agent = parsing.text(F.col("user_agent"))
     values = {name: p.value for name, p in parsed.items()}
     values["event_type"] = F.when(
         ~known & parsed["event_type"].value.isNotNull(), F.lit(CUSTOM_EVENT_TYPE)
@@ -37,17 +39,20 @@ def adapt(rows: DataFrame) -> DataFrame:
     values["event_name"] = F.coalesce(
         values["event_name"], F.when(~known, parsed["event_type"].value)
     )
-    values["properties"] = parsing.merged_properties(values["properties"], F.col("extra"))
-    found = parsing.issues(
-        (INVALID_EVENT_TS, parsed["event_ts"].is_invalid),
-        (INVALID_NUMBER, _any_invalid(parsed, item_numbers_invalid)),
-        (INVALID_ITEMS, items.is_invalid),
+    agent = F.when(user_agent.isNotNull(), F.to_json(F.struct(user_agent.alias("user_agent"))))
+    values["properties"] = parsing.merged_properties(
+        parsing.merged_properties(values["properties"], F.col("extra")), agent
     )
-    return rows.select(
-        *parsing.READER_COLUMNS,
-        *[value.alias(name) for name, value in values.items()],
-        items.value.alias(ITEMS),
-        found.alias("parse_issues"),
+    return candidates(
+        rows,
+        values,
+        items=items.value,
+        issues=parsing.issues(
+            (INVALID_EVENT_TS, parsed["event_ts"].is_invalid),
+            (INVALID_NUMBER, _any_invalid(parsed, item_numbers_invalid)),
+            (INVALID_ITEMS, items.is_invalid),
+        ),
+        user_agent=user_agent,
     )
 
 
@@ -84,6 +89,7 @@ def _any_invalid(
 ADAPTER = Adapter(
     name="native",
     description="Clickmart's own columns (CSV, JSON lines, Parquet)",
-    columns=(*SOURCE_COLUMNS, Column(ITEMS, ITEMS_SPARK_TYPE)),  # type: ignore[arg-type]
+    columns=(*SOURCE_COLUMNS, Column(ITEMS, ITEMS_SPARK_TYPE), Column("user_agent")),  # type: ignore[arg-type]
     adapt=adapt,
+    person_columns=("visitor_id", "user_id"),
 )

@@ -1,17 +1,20 @@
-"""Columns of text into the contract's types; what cannot be parsed is named, never guessed."""
+"""Columns of text into the contract's types; what cannot be parsed is named, never guessed.
+
+Only functions in which the engines agree are used here; see docs/decisions/0001.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import reduce
 
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-from ingestion.contract.events import ITEM_COLUMNS
+from ingestion.contract.events import CUSTOM_EVENT_TYPE, ITEM_COLUMNS
 
 AMOUNT = "decimal(18,4)"
-READER_COLUMNS = ("file_id", "source_row", "record", "is_unparsable")
 _RAW_ITEMS = "array<struct<" + ",".join(f"{c.name}:string" for c in ITEM_COLUMNS) + ">>"
 
 
@@ -24,8 +27,8 @@ class Parsed:
 
 
 def text(column: Column) -> Column:
-    """Return the text without surrounding blanks and NUL, null when nothing is left."""
-    return F.nullif(F.trim(F.translate(column, "\x00", "")), F.lit(""))
+    """Return the text without surrounding blanks, null when nothing is left."""
+    return F.nullif(F.trim(column), F.lit(""))
 
 
 def amount(column: Column) -> Parsed:
@@ -36,10 +39,46 @@ def amount(column: Column) -> Parsed:
 
 
 def timestamp(column: Column) -> Parsed:
-    """Parse an ISO 8601 time, or one that ends in " UTC"; without a zone it is taken as UTC."""
-    cleaned = F.regexp_replace(text(column), " ?UTC$", "Z")
-    value = cleaned.try_cast("timestamp")
-    return Parsed(value, text(column).isNotNull() & value.isNull())
+    """Parse a time: ISO 8601 with or without a zone, "... UTC", yyyymmdd, or a count since 1970.
+
+    Without a zone it is UTC. A count is in seconds, milliseconds or microseconds by its number of
+    digits (9 to 10, 12 to 13, 15 to 16), with or without a fraction; 8 digits are a date. Anything
+    else is no time: engines would read "10:00" as today, and "2026" as a year.
+    """
+    raw = text(column)
+    of_date = F.concat_ws(
+        "-", F.substring(raw, 1, 4), F.substring(raw, 5, 2), F.substring(raw, 7, 2)
+    )
+    value = (
+        F.when(raw.rlike(_ISO), _iso_time(raw))
+        .when(raw.rlike(r"^[12][0-9]{7}$"), of_date.try_cast("timestamp"))
+        .when(raw.rlike(_COUNT), _counted_time(raw))
+    )
+    return Parsed(value, raw.isNotNull() & value.isNull())
+
+
+_ISO = (
+    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.,][0-9]{1,9})?)?"
+    r" ?([Zz]|UTC|GMT|[+-][0-9]{2}(:?[0-9]{2})?)?)?$"
+)
+_COUNT = r"^([0-9]{9,10}|[0-9]{12,13}|[0-9]{15,16})([.][0-9]+)?$"
+
+
+def _iso_time(raw: Column) -> Column:
+    """Write the time in the one form that every engine reads alike: its zone as +HH:MM."""
+    dotted = F.replace(raw, F.lit(","), F.lit("."))
+    with_zone = F.regexp_replace(dotted, r" ?([Zz]|UTC|GMT)$", "+00:00")
+    with_colon = F.regexp_replace(with_zone, r"([0-9] ?[+-][0-9]{2})([0-9]{2})$", "$1:$2")
+    with_minutes = F.regexp_replace(with_colon, r"(:[0-9.]+ ?[+-][0-9]{2})$", "$1:00")
+    joined = F.regexp_replace(with_minutes, r" ([+-][0-9]{2}:[0-9]{2})$", "$1")
+    with_seconds = F.regexp_replace(joined, r"^(.{13}:[0-9]{2})([+-]|$)", "$1:00$2")
+    return with_seconds.try_cast("timestamp")
+
+
+def _counted_time(raw: Column) -> Column:
+    digits = F.length(F.regexp_replace(raw, r"[.].*$", ""))
+    factor = F.when(digits <= 10, 1_000_000).when(digits <= 13, 1_000).otherwise(1)
+    return F.timestamp_micros(F.floor(raw.try_cast("decimal(28,9)") * factor).cast("bigint"))
 
 
 def boolean(column: Column) -> Column:
@@ -48,6 +87,37 @@ def boolean(column: Column) -> Column:
     return F.when(word.isin("true", "t", "1", "yes"), F.lit(True)).when(
         word.isin("false", "f", "0", "no"), F.lit(False)
     )
+
+
+def item(**values: Column) -> Column:
+    """Return one product of an event, from values by the contract's names of item columns."""
+    unknown = set(values) - {column.name for column in ITEM_COLUMNS}
+    if unknown:
+        raise AssertionError(f"not of an item: {sorted(unknown)}")
+    none = F.lit(None)
+    return F.struct(
+        *[values.get(c.name, none).cast(c.spark_type).alias(c.name) for c in ITEM_COLUMNS]
+    )
+
+
+def event_type(name: Column, types: Mapping[str, str]) -> Column:
+    """Return the contract's event type of a source's event name; what is not known is `custom`."""
+    mapped = F.when(name.isNull(), F.lit(None))
+    for theirs, ours in types.items():
+        mapped = mapped.when(name == theirs, F.lit(ours))
+    return mapped.otherwise(F.lit(CUSTOM_EVENT_TYPE))
+
+
+def content_hash(*columns: Column) -> Column:
+    """Return an id of a row without one: equal rows have equal ids, and count once."""
+    return F.md5(F.concat_ws("\x1f", *[F.coalesce(c, F.lit("")) for c in columns]))
+
+
+def whole_number(column: Column) -> Parsed:
+    """Parse a quantity: a whole number, also written 2.0."""
+    raw = text(column)
+    value = _whole(raw)
+    return Parsed(value, raw.isNotNull() & value.isNull())
 
 
 def items(column: Column) -> Parsed:
@@ -80,7 +150,7 @@ def merged_properties(properties: Column, extra: Column) -> Column:
 def _item(item: Column, position: Column) -> Column:
     fields = []
     for column in ITEM_COLUMNS:
-        raw = text(item[column.name])
+        raw = text(F.translate(item[column.name], "\x00", ""))  # from an escape inside the text
         if column.name == "line_id":
             value = F.coalesce(raw, (position + 1).cast("string"))
         elif column.type == "int":

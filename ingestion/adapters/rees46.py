@@ -9,19 +9,12 @@ number is kept in `properties`.
 
 from __future__ import annotations
 
-from pyspark.sql import Column as SparkColumn
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from ingestion.adapters import parsing
-from ingestion.adapters.adapter import Adapter
-from ingestion.contract.events import (
-    CUSTOM_EVENT_TYPE,
-    ITEM_COLUMNS,
-    ITEMS,
-    SOURCE_COLUMNS,
-    Column,
-)
+from ingestion.adapters.adapter import Adapter, candidates
+from ingestion.contract.events import Column
 from ingestion.contract.rules import INVALID_EVENT_TS, INVALID_NUMBER
 
 COLUMNS = (
@@ -48,14 +41,21 @@ def adapt(rows: DataFrame) -> DataFrame:
     values = {c.name: parsing.text(F.col(c.name).cast("string")) for c in COLUMNS}
     time = parsing.timestamp(values["event_time"])
     price = parsing.amount(values["price"])
-    event_id = F.md5(F.concat_ws("\x1f", *[F.coalesce(v, F.lit("")) for v in values.values()]))
+    event_id = parsing.content_hash(*values.values())
     category = F.when(
         values["category_id"].isNotNull(),
         F.to_json(F.struct(values["category_id"].alias("category_id"))),
     )
+    item = parsing.item(
+        line_id=event_id,
+        product_id=values["product_id"],
+        category=values["category_code"],
+        brand=values["brand"],
+        unit_price=price.value,
+    )
     known = {
         "event_id": event_id,
-        "event_type": _event_type(values["event_type"]),
+        "event_type": parsing.event_type(values["event_type"], EVENT_TYPE_OF),
         "event_name": values["event_type"],
         "event_ts": time.value,
         "visitor_id": values["user_id"],
@@ -65,38 +65,7 @@ def adapt(rows: DataFrame) -> DataFrame:
         "properties": parsing.merged_properties(category, F.col("extra")),
     }
     found = parsing.issues((INVALID_EVENT_TS, time.is_invalid), (INVALID_NUMBER, price.is_invalid))
-    return rows.select(
-        *parsing.READER_COLUMNS,
-        *[_contract_column(column, known) for column in SOURCE_COLUMNS],
-        _items(values, price.value, event_id).alias(ITEMS),
-        found.alias("parse_issues"),
-    )
-
-
-def _event_type(name: SparkColumn) -> SparkColumn:
-    mapped = F.when(name.isNull(), F.lit(None))
-    for theirs, ours in EVENT_TYPE_OF.items():
-        mapped = mapped.when(name == theirs, F.lit(ours))
-    return mapped.otherwise(F.lit(CUSTOM_EVENT_TYPE))
-
-
-def _contract_column(column: Column, known: dict[str, SparkColumn]) -> SparkColumn:
-    value = known.get(column.name, F.lit(None))
-    return value.cast(column.spark_type).alias(column.name)
-
-
-def _items(
-    values: dict[str, SparkColumn], price: SparkColumn, event_id: SparkColumn
-) -> SparkColumn:
-    known = {
-        "line_id": event_id,
-        "product_id": values["product_id"],
-        "category": values["category_code"],
-        "brand": values["brand"],
-        "unit_price": price,
-    }
-    fields = [known.get(c.name, F.lit(None)).cast(c.spark_type).alias(c.name) for c in ITEM_COLUMNS]
-    return F.array(F.struct(*fields))
+    return candidates(rows, known, items=F.array(item), issues=found)
 
 
 ADAPTER = Adapter(
@@ -104,4 +73,5 @@ ADAPTER = Adapter(
     description="REES46 multi-category store (CSV, one row per event and product)",
     columns=COLUMNS,
     adapt=adapt,
+    person_columns=("user_id",),
 )

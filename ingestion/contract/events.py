@@ -9,6 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+CONTRACT_VERSION = 2
+"""Goes up with every change of the columns or the rules; `ops.loads` says which a load followed."""
+
 EVENT_TYPES = (
     "page_view",
     "search",
@@ -131,6 +134,8 @@ ITEM_COLUMNS = (
 """One product of an event. In PostgreSQL: `raw.event_items`, keyed by (event_id, line_id)."""
 
 ITEMS = "items"
+"""The column of an event's products: a list of structs of ITEM_COLUMNS."""
+
 ITEMS_SPARK_TYPE = (
     "array<struct<" + ",".join(f"{c.name}:{c.spark_type}" for c in ITEM_COLUMNS) + ">>"
 )

@@ -1,28 +1,38 @@
-"""When an event is valid: one list of rules, read by Spark, by the docs and by the tests.
+"""What can be wrong with a row: one list of rules, read by Spark, by the docs and by the tests.
 
-A rule's predicate is Spark SQL over the contract's columns and `items`, true for a bad row. Rules
-without one are found while a value is parsed (the reader and the adapters name them in
-`parse_issues`).
+A rule's predicate is Spark SQL over the contract's columns and `items`, true for a row it is
+about. Rules without one are found while the row is read or its values are parsed: the readers and
+the adapters name them in `row_issue`, `parse_issues` and `repairs`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 LARGEST_AMOUNT = 1_000_000_000
 LARGEST_QUANTITY = 1_000_000
 LONGEST_ID = 512
 LONGEST_TEXT = 8_192
 LONGEST_PROPERTIES = 1_000_000
+LONGEST_ROW_BYTES = 8 * 2**20
+LARGEST_CLOCK_LEAD_HOURS = 24
+
+Severity = Literal["quarantine", "repair", "flag"]
 
 
 @dataclass(frozen=True)
 class Rule:
-    """A reason to quarantine a row: its code, what it means, and when it applies."""
+    """One thing that can be wrong: its code, what it means, when it applies, what follows.
+
+    `quarantine`: the row is set aside. `repair`: it is mended, counted and loaded. `flag`: it is
+    loaded and marked.
+    """
 
     code: str
     text: str
     predicate: str | None = None
+    severity: Severity = "quarantine"
 
 
 def _out_of_range(column: str) -> str:
@@ -38,6 +48,13 @@ UNPARSABLE_ROW = "unparsable_row"
 INVALID_EVENT_TS = "invalid_event_ts"
 INVALID_NUMBER = "invalid_number"
 INVALID_ITEMS = "invalid_items"
+OVERSIZE_ROW = "oversize_row"
+BYTE_ORDER_MARK_REMOVED = "byte_order_mark_removed"
+NUL_REMOVED = "nul_removed"
+INVALID_UTF8_REPLACED = "invalid_utf8_replaced"
+LONE_SURROGATE_REPLACED = "lone_surrogate_replaced"
+CLOCK_SKEW_CORRECTED = "clock_skew_corrected"
+BOT_USER_AGENT = "bot_user_agent"
 
 RULES = (
     Rule(UNPARSABLE_ROW, "The row cannot be read: broken JSON, or another number of columns."),
@@ -79,14 +96,48 @@ RULES = (
         "size(array_distinct(transform(items, i -> i.line_id))) < size(items)",
     ),
     Rule(
-        "oversize_row",
-        f"An id is longer than {LONGEST_ID} characters, a text than {LONGEST_TEXT}, "
-        f"or the properties than {LONGEST_PROPERTIES}.",
+        OVERSIZE_ROW,
+        f"An id is longer than {LONGEST_ID} characters, a text than {LONGEST_TEXT}, the "
+        f"properties than {LONGEST_PROPERTIES}, or the row than {LONGEST_ROW_BYTES} bytes.",
         " or ".join(
             [f"length({column}) > {LONGEST_ID}" for column in _IDS]
             + [f"length({column}) > {LONGEST_TEXT}" for column in _TEXTS]
             + [f"length(properties) > {LONGEST_PROPERTIES}"]
         ),
     ),
+    Rule(
+        BYTE_ORDER_MARK_REMOVED,
+        "The file begins with a byte order mark; it is taken off (its first row counts).",
+        severity="repair",
+    ),
+    Rule(NUL_REMOVED, "NUL characters are taken out.", severity="repair"),
+    Rule(
+        INVALID_UTF8_REPLACED,
+        "Bytes that are no UTF-8 become the replacement character.",
+        severity="repair",
+    ),
+    Rule(
+        LONE_SURROGATE_REPLACED,
+        "Halves of a surrogate pair become the replacement character.",
+        severity="repair",
+    ),
+    Rule(
+        CLOCK_SKEW_CORRECTED,
+        f"The event's time is more than {LARGEST_CLOCK_LEAD_HOURS} hours after its receipt; "
+        "the time of receipt is taken.",
+        f"event_ts > received_at + interval {LARGEST_CLOCK_LEAD_HOURS} hours "
+        "and received_at < timestamp'2100-01-01 00:00:00'",
+        severity="repair",
+    ),
+    Rule(
+        BOT_USER_AGENT,
+        "The user agent is on the list in `seeds/bot_user_agents.csv`: `is_bot` is set.",
+        severity="flag",
+    ),
 )
 """In the order in which a row's reasons are listed."""
+
+
+def rules_of(severity: Severity) -> tuple[Rule, ...]:
+    """Return the rules of one severity, in their order."""
+    return tuple(rule for rule in RULES if rule.severity == severity)

@@ -13,12 +13,13 @@ from ingestion.lake.log import (
 )
 from ingestion.lake.scratch import scratch
 from ingestion.lake.tables import LakeFile
-from ingestion.lake.write import Written, write
+from ingestion.lake.write import Written, quarantined_examples, write
 
 __all__ = [
     "LakeFile",
     "Written",
     "commit",
+    "quarantined_examples",
     "read_events",
     "remove_uncommitted",
     "scratch",

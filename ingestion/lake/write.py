@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -26,17 +26,18 @@ ROWS_IN_MEMORY = 500_000
 
 WRITTEN_SCHEMA = (
     "table_name string, path string, event_date string, row_count bigint, byte_count bigint, "
-    "rows_by_file string, reasons string"
+    "rows_by_file string, reasons string, repairs string"
 )
 
 
 @dataclass(frozen=True)
 class Written:
-    """What a load wrote: its files, rows by input file, and quarantined rows by reason."""
+    """What a load wrote: its files, rows by input file, and rows by reason and by repair."""
 
     files: tuple[LakeFile, ...]
     rows_by_file: dict[int, int]
     reasons: dict[str, int]
+    repairs: dict[str, int]
     event_count: int
     quarantined_count: int
 
@@ -50,20 +51,34 @@ def write(validated: DataFrame, lake: str, load_id: int) -> Written:
             (row for row in rows if row.path is not None), key=lambda r: (r.table_name, r.path)
         )
     )
-    by_file: dict[int, int] = defaultdict(int)
-    reasons: dict[str, int] = defaultdict(int)
-    for row in rows:
-        for key, count in json.loads(row.rows_by_file).items():
-            by_file[int(key)] += count
-        for key, count in json.loads(row.reasons).items():
-            reasons[key] += count
+    by_file = _summed(row.rows_by_file for row in rows)
     return Written(
         files=files,
-        rows_by_file=dict(by_file),
-        reasons=dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0]))),
+        rows_by_file={int(key): count for key, count in by_file.items()},
+        reasons=_summed(row.reasons for row in rows),
+        repairs=_summed(row.repairs for row in rows),
         event_count=sum(f.row_count for f in files if f.table == "events"),
         quarantined_count=sum(f.row_count for f in files if f.table == "quarantine"),
     )
+
+
+def quarantined_examples(lake: str, files: Iterable[LakeFile]) -> dict[str, dict[str, Any]]:
+    """Return, by reason, the first quarantined row of the files: file_id, source_row, record."""
+    found: dict[str, dict[str, Any]] = {}
+    for file in files:
+        if file.table == "quarantine":
+            for row in pq.read_table(Path(lake) / file.table / file.path).to_pylist():
+                for reason in row["reasons"]:
+                    found.setdefault(reason, row)
+    return found
+
+
+def _summed(counts: Iterable[str]) -> dict[str, int]:
+    """Add up the tasks' counts, each a JSON object; the largest first."""
+    total: Counter[str] = Counter()
+    for part in counts:
+        total.update(json.loads(part))
+    return dict(sorted(total.items(), key=lambda item: (-item[1], item[0])))
 
 
 # -- inside the tasks ----------------------------------------------------------------------------
@@ -92,6 +107,7 @@ class _Sink:
         self._files: list[LakeFile] = []
         self._rows_by_file: dict[int, int] = defaultdict(int)
         self._reasons: dict[str, int] = defaultdict(int)
+        self._repairs: dict[str, int] = defaultdict(int)
 
     def add(self, batch: pa.RecordBatch) -> None:
         table = pa.Table.from_batches([batch])
@@ -107,8 +123,8 @@ class _Sink:
         for key in list(self._waiting):
             self._flush(key)
         files = self._files
-        counts = [(json.dumps(self._rows_by_file), json.dumps(self._reasons))]
-        counts += [("{}", "{}")] * max(0, len(files) - 1)
+        counted = (self._rows_by_file, self._reasons, self._repairs)
+        counts = [tuple(json.dumps(c) for c in counted)] + [("{}",) * 3] * max(0, len(files) - 1)
         return pa.RecordBatch.from_pydict(
             {
                 "table_name": [f.table for f in files] or [None],
@@ -116,8 +132,9 @@ class _Sink:
                 "event_date": [f.event_date for f in files] or [None],
                 "row_count": [f.row_count for f in files] or [0],
                 "byte_count": [f.byte_count for f in files] or [0],
-                "rows_by_file": [rows for rows, _ in counts],
-                "reasons": [reasons for _, reasons in counts],
+                "rows_by_file": [rows for rows, _, _ in counts],
+                "reasons": [reasons for _, reasons, _ in counts],
+                "repairs": [repairs for _, _, repairs in counts],
             },
             schema=pa.schema(
                 [
@@ -128,6 +145,7 @@ class _Sink:
                     ("byte_count", pa.int64()),
                     ("rows_by_file", pa.string()),
                     ("reasons", pa.string()),
+                    ("repairs", pa.string()),
                 ]
             ),
         )
@@ -135,8 +153,9 @@ class _Sink:
     def _count(self, table: pa.Table) -> None:
         for entry in pc.value_counts(table["file_id"]).to_pylist():
             self._rows_by_file[entry["values"]] += entry["counts"]
-        for entry in pc.value_counts(pc.list_flatten(table["reasons"])).to_pylist():
-            self._reasons[entry["values"]] += entry["counts"]
+        for name, total in (("reasons", self._reasons), ("repairs", self._repairs)):
+            for entry in pc.value_counts(pc.list_flatten(table[name])).to_pylist():
+                total[entry["values"]] += entry["counts"]
 
     def _keep(self, key: str | None, rows: pa.Table, schema: pa.Schema) -> None:
         if rows.num_rows == 0:

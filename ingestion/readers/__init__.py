@@ -15,9 +15,11 @@ from pyspark.sql import DataFrame, SparkSession
 from ingestion.contract.events import Column
 from ingestion.files import InputFile, Split
 from ingestion.readers.csv_lines import read_csv
-from ingestion.readers.json_lines import read_jsonl
+from ingestion.readers.hashing import Hashing
+from ingestion.readers.json_rows import read_json_array, read_jsonl
 from ingestion.readers.parquet_rows import parquet_types, read_parquet
 from ingestion.readers.rows import ROW_COLUMNS
+from ingestion.readers.tsv_lines import read_tsv
 
 
 def read(
@@ -26,19 +28,23 @@ def read(
     columns: tuple[Column, ...],
     *,
     partitions: int,
+    hashing: Hashing | None = None,
 ) -> list[DataFrame]:
     """Return the rows of the files, one frame for text and one for Parquet (those there are).
 
     Each has ROW_COLUMNS, the given columns (text, or in Parquet their own type where the files
-    have it), and `extra`: a JSON object of all other columns, null where there are none.
+    have it), and `extra`: a JSON object of all other columns, null where there are none. With
+    `hashing`, the ids of people are hashed before anything else sees them.
     """
     frames = []
     text = [file for file in files if file.format != "parquet"]
     parquet = [file for file in files if file.format == "parquet"]
     if text:
-        frames.append(_frame(spark, text, dict.fromkeys(names(columns), "string"), partitions))
+        types = dict.fromkeys(names(columns), "string")
+        frames.append(_frame(spark, text, types, partitions, hashing))
     if parquet:
-        frames.append(_frame(spark, parquet, parquet_types(parquet, columns), partitions))
+        types = parquet_types(parquet, columns)
+        frames.append(_frame(spark, parquet, types, partitions, hashing))
     return frames
 
 
@@ -48,12 +54,18 @@ def names(columns: tuple[Column, ...]) -> tuple[str, ...]:
 
 
 def _frame(
-    spark: SparkSession, files: list[InputFile], types: dict[str, str], partitions: int
+    spark: SparkSession,
+    files: list[InputFile],
+    types: dict[str, str],
+    partitions: int,
+    hashing: Hashing | None,
 ) -> DataFrame:
     bins = balance([split for file in files for split in file.splits], partitions)
     wanted = ", ".join(f"`{name}` {type_}" for name, type_ in types.items())
     tasks = spark.range(0, len(bins), 1, len(bins))
-    return tasks.mapInArrow(_read_bins(bins, types), f"{ROW_COLUMNS}, {wanted}, extra string")
+    return tasks.mapInArrow(
+        _read_bins(bins, types, hashing), f"{ROW_COLUMNS}, {wanted}, extra string"
+    )
 
 
 def balance(splits: list[Split], partitions: int) -> list[list[Split]]:
@@ -68,13 +80,14 @@ def balance(splits: list[Split], partitions: int) -> list[list[Split]]:
 
 
 def _read_bins(
-    bins: list[list[Split]], types: dict[str, str]
+    bins: list[list[Split]], types: dict[str, str], hashing: Hashing | None
 ) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     def read_task(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             for number in batch.column(0).to_pylist():
                 for split in bins[number]:
-                    yield from read_split(split, types)
+                    for rows in read_split(split, types):
+                        yield hashing.applied(rows) if hashing else rows
 
     return read_task
 
@@ -82,8 +95,13 @@ def _read_bins(
 def read_split(split: Split, types: dict[str, str]) -> Iterator[pa.RecordBatch]:
     """Yield the rows of one split, in batches of bounded size."""
     if split.format == "parquet":
-        yield from read_parquet(split, types)
-    elif split.format == "jsonl":
-        yield from read_jsonl(split, tuple(types))
-    else:
-        yield from read_csv(split, tuple(types))
+        return read_parquet(split, types)
+    return TEXT_READERS[split.format](split, tuple(types))
+
+
+TEXT_READERS = {
+    "csv": read_csv,
+    "tsv": read_tsv,
+    "jsonl": read_jsonl,
+    "json": read_json_array,
+}

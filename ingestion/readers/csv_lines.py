@@ -15,19 +15,39 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 
 from ingestion.files import Split, csv_header, first_line, open_input
-from ingestion.readers.rows import Line, bad_rows, json_text, line_batches, line_text, row_batch
+from ingestion.readers.rows import (
+    Line,
+    LineReader,
+    Repairs,
+    bad_rows,
+    json_text,
+    line_text,
+    repairs_of,
+    row_batch,
+)
 
 MOST_LINES_OF_A_RECORD = 100
 
 
 def read_csv(split: Split, wanted: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
     header = _header_of(split)
+    reader = LineReader(split)
     carried: list[Line] = []
-    for batch in line_batches(split):
-        records = batch[1:] if batch and batch[0][0] == 1 else batch
-        lines, carried = _cut_at_open_quote(carried + records, len(header))
-        yield from _parse_csv(split, lines, header, wanted)
-    yield from _parse_csv(split, carried, header, wanted)
+    for batch in reader.batches():
+        lines = carried + _without_header(batch, reader.repairs)
+        lines, carried = _cut_at_open_quote(lines, len(header))
+        yield from _parse_csv(split, lines, header, wanted, reader.repairs)
+        yield from reader.oversize(wanted)
+    yield from _parse_csv(split, carried, header, wanted, reader.repairs)
+
+
+def _without_header(batch: list[Line], repairs: Repairs) -> list[Line]:
+    """Take off the header; what was repaired in it is said of the first row."""
+    if not batch or batch[0][0] != 1:
+        return batch
+    if 1 in repairs and len(batch) > 1:
+        repairs[batch[1][0]] = repairs.pop(1) + repairs.get(batch[1][0], ())
+    return batch[1:]
 
 
 def _cut_at_open_quote(lines: list[Line], width: int) -> tuple[list[Line], list[Line]]:
@@ -48,7 +68,11 @@ def _header_of(split: Split) -> tuple[str, ...]:
 
 
 def _parse_csv(
-    split: Split, lines: list[Line], header: tuple[str, ...], wanted: tuple[str, ...]
+    split: Split,
+    lines: list[Line],
+    header: tuple[str, ...],
+    wanted: tuple[str, ...],
+    repairs: Repairs,
 ) -> Iterator[pa.RecordBatch]:
     plain, odd = _split_by_quotes(lines)
     good, bad = _parse_plain(plain, header)
@@ -58,7 +82,14 @@ def _parse_csv(
         if numbers:
             columns = [_column(table, header, name, len(numbers)) for name in wanted]
             extra = _extra_of(table, header, wanted)
-            yield row_batch(split, pa.array(numbers, pa.int64()), columns, wanted, extra=extra)
+            yield row_batch(
+                split,
+                pa.array(numbers, pa.int64()),
+                columns,
+                wanted,
+                extra=extra,
+                repairs=repairs_of(numbers, repairs),
+            )
     if bad:
         yield bad_rows(split, bad, wanted)
 
@@ -115,7 +146,7 @@ def _pyarrow_csv(data: bytes, header: tuple[str, ...], reject: Callable[[Any], s
         ),
         parse_options=pa_csv.ParseOptions(invalid_row_handler=reject, ignore_empty_lines=False),
         convert_options=pa_csv.ConvertOptions(
-            column_types={str(i): pa.binary() for i in range(len(header))},
+            column_types={str(i): pa.string() for i in range(len(header))},
             null_values=[""],
             strings_can_be_null=True,
             quoted_strings_can_be_null=True,
@@ -190,17 +221,7 @@ def _table(rows: list[list[str]], header: tuple[str, ...]) -> pa.Table:
 def _column(table: pa.Table, header: tuple[str, ...], name: str, count: int) -> pa.Array:
     if name not in header:
         return pa.nulls(count, pa.string())
-    return _decoded(table.column(header.index(name)).combine_chunks())
-
-
-def _decoded(values: pa.Array) -> pa.Array:
-    """Turn bytes into text; invalid UTF-8 becomes the replacement character."""
-    try:
-        return values.cast(pa.string())
-    except pa.ArrowInvalid:
-        return pa.array(
-            [None if v is None else v.decode("utf-8", errors="replace") for v in values.to_pylist()]
-        )
+    return table.column(header.index(name)).combine_chunks()
 
 
 def _extra_of(table: pa.Table, header: tuple[str, ...], wanted: tuple[str, ...]) -> pa.Array:

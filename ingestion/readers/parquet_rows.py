@@ -7,11 +7,13 @@ from typing import Any
 
 import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ingestion.contract.arrow import arrow_type
 from ingestion.contract.events import ITEMS, ITEMS_SPARK_TYPE, Column
 from ingestion.files import InputFile, Split
+from ingestion.readers.cleaning import cleaned_array
 from ingestion.readers.rows import as_text, row_batch
 
 BATCH_ROWS = 50_000
@@ -50,7 +52,7 @@ def read_parquet(split: Split, types: dict[str, str]) -> Iterator[pa.RecordBatch
         for batch in file.iter_batches(BATCH_ROWS, row_groups=groups):
             count = batch.num_rows
             numbers = pa.array(range(number, number + count), pa.int64())
-            columns = [_typed(batch, name, type_) for name, type_ in types.items()]
+            columns, repairs = _cleaned([_typed(batch, n, type_) for n, type_ in types.items()])
             rest = [name for name in batch.schema.names if name not in types]
             extra = pa.array([_json_or_null(row) for row in batch.select(rest).to_pylist()])
             yield row_batch(
@@ -59,8 +61,27 @@ def read_parquet(split: Split, types: dict[str, str]) -> Iterator[pa.RecordBatch
                 columns,
                 tuple(types),
                 extra=extra.cast(pa.string()) if rest else None,
+                repairs=repairs,
             )
             number += count
+
+
+def _cleaned(columns: list[pa.Array]) -> tuple[list[pa.Array], pa.Array | None]:
+    """Return the columns with their texts repaired, and the repairs of each row, if any."""
+    found: dict[str, pa.Array] = {}
+    cleaned = []
+    for column in columns:
+        if pa.types.is_string(column.type):
+            column, masks = cleaned_array(column)
+            for code, mask in masks.items():
+                found[code] = pc.or_(found[code], mask) if code in found else mask
+        cleaned.append(column)
+    if not found:
+        return cleaned, None
+    flags = {code: mask.to_pylist() for code, mask in found.items()}
+    rows = range(len(columns[0]))
+    repairs = [[code for code in flags if flags[code][i]] or None for i in rows]
+    return cleaned, pa.array(repairs, pa.list_(pa.string()))
 
 
 def _json_or_null(row: dict[str, Any]) -> str | None:

@@ -2,49 +2,108 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
 import orjson
 import pyarrow as pa
 
+from ingestion.contract.rules import (
+    BYTE_ORDER_MARK_REMOVED,
+    LONGEST_ROW_BYTES,
+    OVERSIZE_ROW,
+    UNPARSABLE_ROW,
+)
 from ingestion.files import UTF8_BOM, Split, open_input
+from ingestion.readers.cleaning import cleaned_line, is_clean
 
-ROW_COLUMNS = "file_id bigint, source_row bigint, record string, is_unparsable boolean"
+ROW_COLUMNS = (
+    "file_id bigint, source_row bigint, record string, row_issue string, repairs array<string>"
+)
+ROW_NAMES = ("file_id", "source_row", "record", "row_issue", "repairs")
 CHUNK_BYTES = 4 * 2**20
+SHOWN_OF_OVERSIZE = 10_000
 
 Line = tuple[int, bytes]
+Repairs = dict[int, tuple[str, ...]]
+"""What was repaired, by row number; rows without repairs are not named."""
 
 
-def line_batches(split: Split) -> Iterator[list[Line]]:
-    """Yield the split's lines that are not blank, with their numbers in the file."""
-    with open_input(split.path, split.compression) as stream:
-        if split.start:
-            stream.seek(split.start)
-        left = split.stop - split.start if split.stop >= 0 else None
-        number, rest = split.first_row, b""
-        while left is None or left > 0:
-            chunk = stream.read(CHUNK_BYTES if left is None else min(CHUNK_BYTES, left))
-            if not chunk:
-                break
-            left = None if left is None else left - len(chunk)
-            *lines, rest = (rest + chunk).split(b"\n")
-            yield _numbered(lines, number)
-            number += len(lines)
-        yield _numbered([rest], number)
+class LineReader:
+    """Reads the lines of one split; knows what it repaired and which lines are too long."""
 
+    def __init__(self, split: Split) -> None:
+        self.repairs: Repairs = {}
+        self._split = split
+        self._oversize: list[Line] = []
 
-def _numbered(lines: list[bytes], first: int) -> list[Line]:
-    if first == 1 and lines:
-        lines[0] = lines[0].removeprefix(UTF8_BOM)
-    return [(number, line) for number, line in enumerate(lines, first) if line and line.strip()]
+    def batches(self) -> Iterator[list[Line]]:
+        """Yield the lines that are not blank, with their numbers in the file."""
+        number = self._split.first_row
+        for block in self._blocks():
+            lines = block.split(b"\n")
+            if not block.endswith(b"\n"):
+                lines.append(b"")
+            yield self._cleaned(lines[:-1], number, is_clean(block))
+            number += len(lines) - 1
+
+    def oversize(self, wanted: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
+        """Yield the lines seen so far that are too long to be read, cut short."""
+        if self._oversize:
+            bad = [(number, line_text(line[:SHOWN_OF_OVERSIZE])) for number, line in self._oversize]
+            self._oversize = []
+            yield bad_rows(self._split, bad, wanted, issue=OVERSIZE_ROW)
+
+    def _blocks(self) -> Iterator[bytes]:
+        """Yield the split's bytes in whole lines; of a line that is too long, its beginning."""
+        split = self._split
+        with open_input(split.path, split.compression) as stream:
+            if split.start:
+                stream.seek(split.start)
+            left = split.stop - split.start if split.stop >= 0 else None
+            rest = b""
+            while left is None or left > 0:
+                chunk = stream.read(CHUNK_BYTES if left is None else min(CHUNK_BYTES, left))
+                if not chunk:
+                    break
+                left = None if left is None else left - len(chunk)
+                whole, newline, rest = (rest + chunk).rpartition(b"\n")
+                if newline:
+                    yield whole + newline
+                rest = rest[: LONGEST_ROW_BYTES + 1]
+            if rest:
+                yield rest
+
+    def _cleaned(self, lines: list[bytes], first: int, clean: bool) -> list[Line]:
+        if first == 1 and lines and lines[0].startswith(UTF8_BOM):
+            lines[0] = lines[0].removeprefix(UTF8_BOM)
+            self.repairs[1] = (BYTE_ORDER_MARK_REMOVED,)
+        kept = []
+        for number, line in enumerate(lines, first):
+            if len(line) > LONGEST_ROW_BYTES:
+                self._oversize.append((number, line))
+                continue
+            if not clean:
+                line, repairs = cleaned_line(line)
+                if repairs:
+                    self.repairs[number] = self.repairs.get(number, ()) + repairs
+            if line and line.strip():
+                kept.append((number, line))
+        return kept
 
 
 def line_text(raw: bytes) -> str:
     return raw.decode("utf-8", errors="replace").rstrip("\r")
 
 
-def bad_rows(split: Split, bad: list[tuple[int, str]], wanted: tuple[str, ...]) -> pa.RecordBatch:
+def bad_rows(
+    split: Split,
+    bad: list[tuple[int, str]],
+    wanted: tuple[str, ...],
+    *,
+    issue: str = UNPARSABLE_ROW,
+) -> pa.RecordBatch:
     nulls = [pa.nulls(len(bad), pa.string())] * len(wanted)
     return row_batch(
         split,
@@ -52,7 +111,7 @@ def bad_rows(split: Split, bad: list[tuple[int, str]], wanted: tuple[str, ...]) 
         nulls,
         wanted,
         record=pa.array([text for _, text in bad], pa.string()),
-        is_unparsable=True,
+        issue=issue,
     )
 
 
@@ -64,25 +123,41 @@ def row_batch(
     *,
     record: pa.Array | None = None,
     extra: pa.Array | None = None,
-    is_unparsable: bool = False,
+    issue: str | None = None,
+    repairs: pa.Array | None = None,
 ) -> pa.RecordBatch:
     count = len(numbers)
     nulls = pa.nulls(count, pa.string())
     return pa.RecordBatch.from_arrays(
         [
-            pa.array([split.file_id], pa.int64()).take(pa.array([0] * count, pa.int32())),
+            _repeated(split.file_id, pa.int64(), count),
             numbers,
             nulls if record is None else record,
-            pa.array([is_unparsable] * count, pa.bool_()),
+            _repeated(issue, pa.string(), count),
+            pa.nulls(count, pa.list_(pa.string())) if repairs is None else repairs,
             *columns,
             nulls if extra is None else extra,
         ],
-        names=["file_id", "source_row", "record", "is_unparsable", *wanted, "extra"],
+        names=[*ROW_NAMES, *wanted, "extra"],
     )
 
 
+def repairs_of(numbers: list[int], repairs: Repairs) -> pa.Array | None:
+    """Return the repairs of the rows as a column, None where there are none."""
+    if not repairs:
+        return None
+    return pa.array([repairs.get(number) for number in numbers], pa.list_(pa.string()))
+
+
+def _repeated(value: Any, type_: pa.DataType, count: int) -> pa.Array:
+    return pa.array([value], type_).take(pa.array([0] * count, pa.int32()))
+
+
 def json_text(value: Any) -> str:
-    return orjson.dumps(value).decode()
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:  # a whole number of more than 64 bits
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def as_text(value: Any) -> str | None:

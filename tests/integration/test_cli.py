@@ -49,6 +49,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+HALF = ("--max-quarantined", "50")
 MISTAKES = {
     "a missing file": (["nowhere.csv"], 1, "No such file or folder"),
     "a folder without data": (["empty"], 1, "No data files"),
@@ -117,13 +118,15 @@ def test_impossible_numbers_are_usage_errors(clickmart: Command, tmp_path: Path)
 
 
 def test_a_load_is_summed_up_in_its_last_line_and_in_json(clickmart: Command, folder: Path) -> None:
-    ran = clickmart("ingest", folder / "good.jsonl", "--source", "native")
+    ran = clickmart("ingest", folder / "good.jsonl", "--source", "native", *HALF)
     assert ran.returncode == 0, ran.stderr
     last = ran.stdout.splitlines()[-1]
     assert last.startswith("Load 1: read 2 = loaded 1 + duplicate 0 + quarantined 1 in ")
-    again = clickmart("ingest", folder / "good.jsonl", "--source", "native")
+    again = clickmart("ingest", folder / "good.jsonl", "--source", "native", *HALF)
     assert "Already loaded, by load 1" in again.stdout
-    forced = clickmart("ingest", folder / "good.jsonl", "--source", "native", "--force", "--json")
+    forced = clickmart(
+        "ingest", folder / "good.jsonl", "--source", "native", "--force", "--json", *HALF
+    )
     result = json.loads(forced.stdout)
     assert {name: result[name] for name in ("load_id", "read", "duplicate", "quarantined")} == {
         "load_id": 2,

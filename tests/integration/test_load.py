@@ -6,12 +6,15 @@ import json
 import random
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ingestion import aggregates, batch, lake, load, stage
+from ingestion.errors import UsageError
+from ingestion.readers.hashing import NOT_KEPT, hashed_id
 from ingestion.settings import Settings
 
 Query = Callable[..., list[tuple[Any, ...]]]
@@ -165,6 +168,47 @@ def test_a_kill_at_any_step_and_the_same_command_again_give_the_undisturbed_stat
         path.split("load_id=")[1] for path in named
     }
     assert lake.version(empty.lake) == 1
+
+
+def test_too_many_bad_rows_stop_the_load_with_reasons_and_examples(
+    ingest: Any, event: Any, query: Query, empty: Settings
+) -> None:
+    rows = [*events(event, 7), event(event_ts="soon"), event(event_ts="late"), event(event_id=" ")]
+    with pytest.raises(batch.InputError) as refused:
+        ingest(rows)
+    message = str(refused.value)
+    assert "3 of 10 rows are bad, more than 20 %" in message
+    assert "invalid_event_ts: 2 rows" in message
+    assert "row 8" in message
+    assert "soon" in message
+    assert "missing_event_id: 1 rows" in message
+    assert query("select count(*) from ops.loads") == [(0,)]
+    assert list(Path(empty.lake).rglob("*.parquet")) == []
+    result = ingest(rows, max_quarantined=30)
+    assert (result.load_id, result.loaded, result.quarantined) == (1, 7, 3)
+    assert len(list(Path(empty.lake).glob("quarantine/load_id=*/*.parquet"))) == 1
+
+
+def test_with_a_key_no_id_of_a_person_is_stored(
+    ingest: Any, event: Any, query: Query, empty: Settings, tmp_path: Path
+) -> None:
+    keyed = replace(empty, id_key=b"0123456789abcdef")
+    path = tmp_path / "a.jsonl"
+    rows = [event(event_id=f"e{i}", visitor_id=" known-visitor", user_id="anna") for i in range(8)]
+    rows += [event(event_id="e8", visitor_id="known-visitor"), event(event_ts="x", user_id="anna")]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows) + '{"user_id": "anna", \n')
+    result = ingest(path, settings=keyed)
+    assert (result.loaded, result.quarantined) == (9, 2)
+    visitor, user = (hashed_id(keyed.id_key, i) for i in ("known-visitor", "anna"))
+    assert query("select distinct visitor_id, user_id from raw.events where event_id <> 'e8'") == [
+        (visitor, user)
+    ]
+    assert query("select visitor_id from raw.events where event_id = 'e8'") == [(visitor,)]
+    records = [record for (record,) in query("select record from raw.quarantined_events")]
+    assert "anna" not in str(records)
+    assert NOT_KEPT in records
+    with pytest.raises(UsageError, match="Load 1 was read with another CLICKMART_ID_KEY"):
+        ingest([event()])
 
 
 def test_two_loads_at_once_take_turns(empty: Settings) -> None:

@@ -118,8 +118,8 @@ def test_every_model_named_exists(path: Path) -> None:
 def test_the_reason_codes_are_those_of_the_contract() -> None:
     text = (PROJECT_DIR / "docs" / "your-own-events.md").read_text()
     section = text.split("## Reason codes", 1)[1].split("\n## ", 1)[0]
-    rows = re.findall(r"^\| `(\w+)` \| (.+) \|$", section, re.MULTILINE)
-    assert rows == [(rule.code, rule.text) for rule in RULES]
+    rows = re.findall(r"^\| `(\w+)` \| (.+) \| (\w+) \|$", section, re.MULTILINE)
+    assert rows == [(rule.code, rule.text, rule.severity) for rule in RULES]
 
 
 def test_every_var_is_explained_with_its_default() -> None:

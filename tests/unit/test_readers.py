@@ -34,7 +34,7 @@ def csv_rows(tmp_path: Path, content: str | bytes) -> list[tuple[Any, ...]]:
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     return [
         (r["source_row"], "BAD", r["record"])
-        if r["is_unparsable"]
+        if r["row_issue"]
         else (r["source_row"], r["id"], r["text"])
         for r in rows_of(path)
     ]
@@ -104,7 +104,7 @@ def test_json_lines_keep_numbers_objects_and_broken_lines(tmp_path: Path) -> Non
         '{"id": false, "text": 1.50}\n'
     )
     rows = rows_of(path)
-    assert [(r["source_row"], r["is_unparsable"]) for r in rows] == [
+    assert [(r["source_row"], r["row_issue"] is not None) for r in rows] == [
         (1, False),
         (2, True),
         (3, True),

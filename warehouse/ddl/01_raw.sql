@@ -13,6 +13,10 @@ create table if not exists ops.loads (
     duplicate_count bigint not null,
     quarantined_count bigint not null,
     reasons jsonb not null default '{}',
+    repairs jsonb not null default '{}',
+    contract_version integer not null default 1,
+    -- By which key ids were hashed (its fingerprint); null where they were not.
+    id_key text,
     seconds numeric(12, 3) not null,
     -- The lake and the pre-aggregates follow the commit; null until they have.
     lake_version bigint,
@@ -22,6 +26,10 @@ create table if not exists ops.loads (
     constraint loads_counts_not_negative
     check (least(read_count, loaded_count, duplicate_count, quarantined_count) >= 0)
 );
+
+alter table ops.loads add column if not exists repairs jsonb not null default '{}';
+alter table ops.loads add column if not exists contract_version integer not null default 1;
+alter table ops.loads add column if not exists id_key text;
 
 create table if not exists ops.files (
     load_id bigint not null references ops.loads,

@@ -13,6 +13,8 @@ renamed as (
         duplicate_count,
         quarantined_count,
         reasons,
+        repairs,
+        contract_version,
         seconds as load_seconds
     from loads
 )

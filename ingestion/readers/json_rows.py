@@ -1,0 +1,141 @@
+"""JSON: one object per line, or one array of objects; what is none is kept as it is, flagged."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+import pyarrow as pa
+
+from ingestion.files import Split, open_input
+from ingestion.readers.cleaning import cleaned_line, cleaned_value
+from ingestion.readers.rows import (
+    Line,
+    LineReader,
+    Repairs,
+    as_text,
+    bad_rows,
+    json_text,
+    line_text,
+    repairs_of,
+    row_batch,
+)
+
+# The quick parser makes floats of whole numbers beyond 64 bits, and ids lose digits.
+_LONG_NUMBER = re.compile(rb"\d{19}")
+_BETWEEN_OBJECTS = re.compile(r"\}\s*,\s*(?=\{)")
+_BETWEEN_ELEMENTS = re.compile(r"[\s,]*")
+ELEMENTS_PER_BATCH = 5_000
+
+
+def read_jsonl(split: Split, wanted: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
+    reader = LineReader(split)
+    for lines in reader.batches():
+        yield from _parse(split, lines, reader.repairs, wanted)
+        yield from reader.oversize(wanted)
+        reader.repairs.clear()
+
+
+def read_json_array(split: Split, wanted: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
+    """Yield the elements of a file that is one array; rows are numbered by element, from 1."""
+    with open_input(split.path, split.compression) as stream:
+        text = stream.read().decode("utf-8", errors="surrogateescape")
+    lines: list[Line] = []
+    repairs: Repairs = {}
+    for number, element in enumerate(_elements(text), 1):
+        line, repaired = cleaned_line(element.encode("utf-8", errors="surrogateescape"))
+        lines.append((number, line))
+        if repaired:
+            repairs[number] = repaired
+        if len(lines) == ELEMENTS_PER_BATCH:
+            yield from _parse(split, lines, repairs, wanted)
+            lines, repairs = [], {}
+    yield from _parse(split, lines, repairs, wanted)
+
+
+def _elements(text: str) -> Iterator[str]:
+    """Yield the text of each element; one that is broken ends where the next one begins."""
+    decoder = json.JSONDecoder()
+    known: set[str] = set()
+    position = text.index("[") + 1
+    while True:
+        found = _BETWEEN_ELEMENTS.match(text, position)
+        position = found.end() if found else position
+        if position >= len(text) or text[position] == "]":
+            return
+        try:
+            value, end = decoder.raw_decode(text, position)
+            known = set(value) if isinstance(value, dict) else known
+        except (ValueError, RecursionError):
+            end = _end_of_broken(text, position, known)
+        yield text[position:end]
+        position = end
+
+
+def _end_of_broken(text: str, start: int, known: set[str]) -> int:
+    """Return where the next element begins: an object with mostly the names of the last good one.
+
+    Objects inside the broken element have other names, so they are not taken for elements.
+    """
+    decoder = json.JSONDecoder()
+    for boundary in _BETWEEN_OBJECTS.finditer(text, start):
+        try:
+            value, _ = decoder.raw_decode(text, boundary.end())
+        except (ValueError, RecursionError):
+            continue
+        if not known or 2 * len(known & set(value)) >= len(known):
+            return boundary.end()
+    return len(text)
+
+
+def _parse(
+    split: Split, lines: list[Line], repairs: Repairs, wanted: tuple[str, ...]
+) -> Iterator[pa.RecordBatch]:
+    numbers: list[int] = []
+    rows: list[dict[str, Any]] = []
+    bad: list[tuple[int, str]] = []
+    for number, line in lines:
+        repaired: set[str] = set()
+        row = json_object(line, repaired)
+        if row is None:
+            bad.append((number, line_text(line)))
+            continue
+        numbers.append(number)
+        rows.append(row)
+        if repaired:
+            repairs[number] = (*repairs.get(number, ()), *sorted(repaired))
+    if rows:
+        columns = [pa.array([as_text(row.pop(n, None)) for row in rows], "string") for n in wanted]
+        extra = pa.array([json_text(row) if row else None for row in rows], pa.string())
+        yield row_batch(
+            split,
+            pa.array(numbers, pa.int64()),
+            columns,
+            wanted,
+            extra=extra,
+            repairs=repairs_of(numbers, repairs),
+        )
+    if bad:
+        yield bad_rows(split, bad, wanted)
+
+
+def json_object(line: bytes, repairs: set[str]) -> dict[str, Any] | None:
+    """Return the object a line holds, repaired, or None; add the repairs' codes."""
+    try:
+        row = _exactly(line) if _LONG_NUMBER.search(line) else orjson.loads(line)
+    except orjson.JSONDecodeError:
+        row = _exactly(line)
+    if not isinstance(row, dict):
+        return None
+    return cleaned_value(row, repairs) if b"\\u" in line else row
+
+
+def _exactly(line: bytes) -> Any:
+    """Parse with the standard library: it takes lone surrogates and NaN, and keeps every digit."""
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError):
+        return None
