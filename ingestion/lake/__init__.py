@@ -19,6 +19,7 @@ from ingestion.lake.log import (
     version,
 )
 from ingestion.lake.rewrite import Mask, Rewritten, count_rows, rewrite
+from ingestion.lake.scratch import scratch
 from ingestion.lake.tables import SCHEMAS, LakeFile, Table
 from ingestion.lake.write import Written, quarantined_examples, write
 from ingestion.lake.write_duplicates import write_duplicates
@@ -43,6 +44,7 @@ __all__ = [
     "remove_uncommitted",
     "remove_unnamed",
     "rewrite",
+    "scratch",
     "version",
     "write",
     "write_duplicates",
