@@ -225,6 +225,42 @@ def _insert_quarantined(cursor: Any, load_id: int, stage: Stage) -> int:
     return int(cursor.rowcount)
 
 
+def settle_quarantine(cursor: Any, load_id: int | None = None) -> None:
+    """Mark the quarantined rows that a later load took up again: this load, or any.
+
+    A row is taken up when it was loaded after all, or when a replay read it, whatever it found.
+    """
+    cursor.execute(
+        """
+        with later as (
+            select source, file_id, source_row, load_id from raw.events
+            where %(load_id)s::bigint is null or load_id = %(load_id)s
+            union all
+            select source, file_id, source_row, load_id
+            from (
+                select file_id, source_row, load_id from raw.quarantined_events
+                union all
+                select file_id, source_row, load_id from ops.duplicates
+            ) as replayed
+            inner join ops.loads using (load_id)
+            where is_replay and (%(load_id)s::bigint is null or load_id = %(load_id)s)
+        ),
+        taken_up as (
+            select bad.load_id, bad.file_id, bad.source_row, min(later.load_id) as by_load_id
+            from raw.quarantined_events as bad
+            inner join later using (source, file_id, source_row)
+            where later.load_id > bad.load_id and bad.replayed_load_id is null
+            group by bad.load_id, bad.file_id, bad.source_row
+        )
+        update raw.quarantined_events as bad set replayed_load_id = taken_up.by_load_id
+        from taken_up
+        where (bad.load_id, bad.file_id, bad.source_row)
+            = (taken_up.load_id, taken_up.file_id, taken_up.source_row)
+        """,
+        {"load_id": load_id},
+    )
+
+
 def _write_ledger(
     cursor: Any,
     load_id: int,

@@ -231,8 +231,10 @@ def _put_all(cursor: Any, ledger: commits.Ledger, stages: Stages) -> tuple[int, 
                 "select load_id, source, file_id, source_row, string_to_array(reasons, ','), "
                 "record from ({}) as staged"
             ).format(load.all_of(stages["quarantine"], (*stage.QUARANTINED, LOAD)))
+            + _NOT_DUPLICATE
         )
         quarantined = int(cursor.rowcount)
+        load.settle_quarantine(cursor)
     return events, quarantined, duplicates
 
 
