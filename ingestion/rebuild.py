@@ -231,7 +231,7 @@ def _put_all(cursor: Any, ledger: commits.Ledger, stages: Stages) -> tuple[int, 
                 "insert into raw.quarantined_events "
                 "(load_id, source, file_id, source_row, reasons, record) "
                 "select load_id, source, file_id, source_row, string_to_array(reasons, ','), "
-                "record from ({}) as staged"
+                "record from ({}) as staged "
             ).format(load.all_of(stages["quarantine"], (*stage.QUARANTINED, LOAD)))
             + _NOT_DUPLICATE
         )
