@@ -314,7 +314,7 @@ def _erase(cursor: Any, found: Found, rewritten: Sequence[lake.Rewritten], stale
     )
     gone["duplicates"] += cursor.rowcount
     if events:
-        cursor.execute("delete from ops.aggregations")
+        aggregates.invalidate(cursor)
     return Erased(
         events=events,
         items=items,

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from psycopg2 import sql
 
-from ingestion import batch, commits, lake, load, stage
+from ingestion import aggregates, batch, commits, lake, load, stage
 from ingestion.contract.events import ITEM_COLUMNS, Column
 from ingestion.dates import DateRange
 from ingestion.errors import ClickmartError
@@ -259,7 +259,7 @@ def _put_dates(cursor: Any, dates: DateRange, stages: Stages) -> tuple[int, int,
             f"delete from raw.{table} using outdated "  # noqa: S608
             f"where {table}.event_id = outdated.event_id"
         )
-    cursor.execute("delete from ops.aggregations")
+    aggregates.invalidate(cursor)
     return _insert_events(cursor, stages), 0, 0
 
 

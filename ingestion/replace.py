@@ -12,6 +12,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from ingestion import aggregates
 from ingestion.dates import DateRange
 from ingestion.errors import InputError
 from ingestion.settings import Settings
@@ -45,7 +46,7 @@ def take_out(cursor: Any, load_id: int, source: str, dates: DateRange) -> int:
         (load_id, source, dates.first, dates.last),
     )
     if count:  # the pre-aggregates hold these events: they are to be computed anew
-        cursor.execute("delete from ops.aggregations")
+        aggregates.invalidate(cursor)
     return count
 
 
