@@ -15,6 +15,18 @@ from pyspark.sql import functions as F
 from ingestion.contract.events import CUSTOM_EVENT_TYPE, ITEM_COLUMNS
 
 AMOUNT = "decimal(18,4)"
+CLICK_IDS = (
+    "gclid",
+    "gbraid",
+    "wbraid",
+    "dclid",
+    "msclkid",
+    "fbclid",
+    "ttclid",
+    "twclid",
+    "li_fat_id",
+)
+"""The parameters by which advertisers mark a click on their ads."""
 _RAW_ITEMS = "array<struct<" + ",".join(f"{c.name}:string" for c in ITEM_COLUMNS) + ">>"
 
 
@@ -29,6 +41,13 @@ class Parsed:
 def text(column: Column) -> Column:
     """Return the text without surrounding blanks, null when nothing is left."""
     return F.nullif(F.trim(column), F.lit(""))
+
+
+def query_value(url: Column, *names: str) -> Column:
+    """Return the decoded value of the first of these parameters in a URL's query, or null."""
+    raw = text(F.regexp_extract(url, rf"[?&](?:{'|'.join(names)})=([^&#]+)", 1))
+    decoded = text(F.translate(F.try_url_decode(raw), "\x00", ""))
+    return F.coalesce(decoded, raw)
 
 
 def amount(column: Column) -> Parsed:
@@ -138,6 +157,18 @@ def issues(*found: tuple[str, Column]) -> Column:
     """Return the codes whose column is true, as an array."""
     flagged = [F.when(is_bad, F.lit(code)) for code, is_bad in found]
     return F.array_compact(F.array(*flagged))
+
+
+def json_value(value: Column) -> Column:
+    """Return the text as a JSON string, null for null."""
+    quoted = F.regexp_extract(F.to_json(F.struct(value.alias("v"))), r'(?s)^\{"v":(.*)\}$', 1)
+    return F.when(value.isNotNull(), quoted)
+
+
+def json_object(**members: Column) -> Column:
+    """Return a JSON object of members given as JSON; those that are null are left out."""
+    pairs = [F.concat(F.lit(f'"{name}":'), value) for name, value in members.items()]
+    return F.concat(F.lit("{"), F.concat_ws(",", *pairs), F.lit("}"))
 
 
 def merged_properties(properties: Column, extra: Column) -> Column:
