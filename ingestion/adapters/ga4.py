@@ -44,8 +44,7 @@ quarantine. The text `(not set)` is null in all fields of an item, of the device
 used: it brings the last campaign into sessions that came directly, which is for the attribution to
 decide; it is kept in the properties.
 
-**Properties**: `event_params` and `user_properties` as flat objects of name and value (without
-`page_location`, `page_referrer`, `ga_session_id` and `search_term`, which have columns), what the
+**Properties**: `event_params` and `user_properties` as flat objects of name and value, what the
 contract has no column for in `items`, and all other columns as they are. Nothing is dropped.
 """
 
@@ -76,8 +75,8 @@ EVENT_TYPE_OF = {
     "purchase": "purchase",
     "refund": "refund",
 }
+MONEY = ("order_total", "tax", "shipping")
 MOVES_GOODS = ("add_to_cart", "remove_from_cart", "purchase", "refund")
-OWN_COLUMNS = ("page_location", "page_referrer", "ga_session_id", "search_term")
 NOT_SET = "(not set)"
 
 _IDENTITY = (
@@ -126,6 +125,7 @@ _REST_OF_ITEM = (
     "item_refund",
     "item_refund_in_usd",
 )
+_NUMBER = r"^-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?$"
 _PARAMS = (
     "array<struct<key:string,value:struct<string_value:string,int_value:string,"
     "float_value:string,double_value:string>>>"
@@ -163,67 +163,53 @@ _TYPE_OF = {
 
 
 def adapt(rows: DataFrame) -> DataFrame:
-    """Map rows of the export to candidates."""
-    parsed = rows.withColumns(
+    """Map rows of the export to candidates.
+
+    In steps, each with columns that the next uses more than once: engines compute an expression as
+    often as it is written.
+    """
+    nested = rows.withColumns(
         {f"_{name}": F.from_json(name, type_) for name, type_ in _TYPE_OF.items()}
     )
-    with_values = parsed.withColumn("_values", F.transform("_event_params", _named_value))
-    event_type = parsing.event_type(parsing.text(F.col("event_name")), EVENT_TYPE_OF)
+    flat = nested.withColumns(
+        {
+            "_flat": _flat("_event_params"),
+            "_type": parsing.event_type(_text("event_name"), EVENT_TYPE_OF),
+        }
+    )
+    with_params = flat.withColumn("_p", F.from_json("_flat", "map<string,string>"))
+    with_texts = with_params.withColumns(
+        {**_amount_texts(), "_url": _param("page_location"), "_rest": _rest_of_items()}
+    )
     time = parsing.timestamp(F.col("event_timestamp"))
-    money = _money(event_type)
+    money = {name: parsing.amount(F.col(f"_{name}")) for name in MONEY}
     values = {
-        **{name: parsed.value for name, parsed in money.items()},
+        **{name: amount.value for name, amount in money.items()},
         **_traffic(),
         **_context(),
         "event_id": _event_id(),
-        "event_type": event_type,
-        "event_name": parsing.text(F.col("event_name")),
+        "event_type": F.col("_type"),
+        "event_name": _text("event_name"),
         "event_ts": time.value,
         "visitor_id": F.coalesce(_text("user_pseudo_id"), _text("user_id")),
         "user_id": _text("user_id"),
         "source_session_id": _param("ga_session_id"),
-        "order_id": _order_id(event_type),
+        "order_id": _order_id(),
         "coupon": _param("coupon"),
         "currency": F.upper(_param("currency")),
         "properties": _properties(),
     }
     issues = parsing.issues(
         (INVALID_EVENT_TS, time.is_invalid),
-        (INVALID_NUMBER, _any(*[p.is_invalid for p in money.values()], _item_number_is_invalid())),
+        (INVALID_NUMBER, _has_invalid_number([amount.is_invalid for amount in money.values()])),
         (INVALID_ITEMS, _items_are_invalid()),
     )
-    return candidates(with_values, values, items=_items(event_type), issues=issues)
-
-
-# -- values of the parameters ---------------------------------------------------------------------
-
-
-def _named_value(param: SparkColumn) -> SparkColumn:
-    """Return a parameter as its key, its value as text, and its value as JSON."""
-    value = param["value"]
-    own = value["string_value"]
-    number = F.coalesce(value["int_value"], value["double_value"], value["float_value"])
-    is_number = number.rlike(r"^-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?$")
-    as_json = F.when(own.isNotNull(), parsing.json_value(own)).otherwise(
-        F.when(is_number, number).otherwise(F.lit("null"))
-    )
-    return F.struct(
-        param["key"].alias("key"),
-        F.coalesce(parsing.text(own), _number_text(number)).alias("text"),
-        as_json.alias("json"),
-    )
-
-
-def _number_text(number: SparkColumn) -> SparkColumn:
-    """Return a whole number without its fraction: engines write large doubles differently."""
-    double = number.try_cast("double")
-    is_whole = (double == F.floor(double)) & (F.abs(double) < 1e15) & number.rlike("[.eE]")
-    return F.when(is_whole, double.cast("bigint").cast("string")).otherwise(number)
+    return candidates(with_texts, values, items=_items(), issues=issues)
 
 
 def _param(name: str) -> SparkColumn:
     """Return the text of a parameter of the event."""
-    return F.get(F.filter("_values", lambda p: p["key"] == name), F.lit(0))["text"]
+    return parsing.text(F.col("_p")[name])
 
 
 def _text(name: str) -> SparkColumn:
@@ -282,7 +268,7 @@ def _rounded(number: SparkColumn) -> SparkColumn:
 def _context() -> dict[str, SparkColumn]:
     device = F.col("_device")
     return {
-        "page_url": _param("page_location"),
+        "page_url": F.col("_url"),
         "referrer": _param("page_referrer"),
         "search_term": _param("search_term"),
         "device_type": _set(device["category"]),
@@ -295,7 +281,7 @@ def _context() -> dict[str, SparkColumn]:
 
 def _traffic() -> dict[str, SparkColumn]:
     collected = F.col("_collected_traffic_source")
-    url = _param("page_location")
+    url = F.col("_url")
     found = {
         f"utm_{name}": F.coalesce(
             _set(collected[f"manual_{'campaign_name' if name == 'campaign' else name}"]),
@@ -310,30 +296,31 @@ def _traffic() -> dict[str, SparkColumn]:
     return {**found, "click_id": click_id}
 
 
-def _order_id(event_type: SparkColumn) -> SparkColumn:
+def _order_id() -> SparkColumn:
     """Return the order's id; what is not usable is kept where there is nothing better."""
     own = parsing.text(F.col("_ecommerce")["transaction_id"])
-    is_of_order = event_type.isin("purchase", "refund")
+    is_of_order = F.col("_type").isin("purchase", "refund")
     return F.coalesce(_set(own), _set(_param("transaction_id")), F.when(is_of_order, own))
 
 
-def _money(event_type: SparkColumn) -> dict[str, parsing.Parsed]:
-    ecommerce = F.col("_ecommerce")
-    total = F.when(
-        event_type == "purchase", F.coalesce(ecommerce["purchase_revenue"], _param("value"))
-    ).when(event_type == "refund", F.coalesce(ecommerce["refund_value"], _param("value")))
+def _amount_texts() -> dict[str, SparkColumn]:
+    """Return the amounts of the event as text, by the contract's names with a dash before."""
+    own, value = F.col("_ecommerce"), _param("value")
+    total = F.when(F.col("_type") == "purchase", F.coalesce(own["purchase_revenue"], value)).when(
+        F.col("_type") == "refund", F.coalesce(own["refund_value"], value)
+    )
     return {
-        "order_total": parsing.amount(total),
-        "tax": parsing.amount(F.coalesce(ecommerce["tax_value"], _param("tax"))),
-        "shipping": parsing.amount(F.coalesce(ecommerce["shipping_value"], _param("shipping"))),
+        "_order_total": total,
+        "_tax": F.coalesce(own["tax_value"], _param("tax")),
+        "_shipping": F.coalesce(own["shipping_value"], _param("shipping")),
     }
 
 
 # -- items ---------------------------------------------------------------------------------------
 
 
-def _items(event_type: SparkColumn) -> SparkColumn:
-    moves = event_type.isin(*MOVES_GOODS)
+def _items() -> SparkColumn:
+    moves = F.col("_type").isin(*MOVES_GOODS)
 
     def item(raw: SparkColumn, position: SparkColumn) -> SparkColumn:
         quantity = parsing.whole_number(raw["quantity"]).value
@@ -356,43 +343,52 @@ def _items_are_invalid() -> SparkColumn:
     return _text("items").isNotNull() & is_broken
 
 
-def _item_number_is_invalid() -> SparkColumn:
-    return F.exists(
+def _has_invalid_number(flags: list[SparkColumn]) -> SparkColumn:
+    of_items = F.exists(
         "_items",
         lambda item: (
             parsing.whole_number(item["quantity"]).is_invalid
             | parsing.amount(item["price"]).is_invalid
         ),
     )
-
-
-def _any(*flags: SparkColumn) -> SparkColumn:
-    return F.greatest(*[F.coalesce(flag, F.lit(False)) for flag in flags])
+    return F.greatest(*[F.coalesce(flag, F.lit(False)) for flag in (*flags, of_items)])
 
 
 # -- properties ----------------------------------------------------------------------------------
 
 
 def _properties() -> SparkColumn:
-    kept = F.filter("_values", lambda p: ~p["key"].isin(*OWN_COLUMNS))
-    own = parsing.json_object(
-        event_params=_flat(kept),
-        user_properties=_flat(F.transform("_user_properties", _named_value)),
-        items=_rest_of_items(),
+    return parsing.json_object(
+        F.col("extra"),
+        event_params=F.col("_flat"),
+        user_properties=_flat("_user_properties"),
+        items=F.when(~F.col("_rest").rlike(r"^\[(\{\},?)*\]$"), F.col("_rest")),
         **{name: F.col(name) for name in _NESTED},
         **{name: parsing.json_value(_text(name)) for name in _NUMBERS},
     )
-    return parsing.merged_properties(own, F.col("extra"))
 
 
-def _flat(values: SparkColumn) -> SparkColumn:
-    """Return a JSON object of name and value, null when there are none."""
-    members = F.transform(
-        values, lambda p: F.concat(parsing.json_value(F.coalesce(p["key"], F.lit(""))), F.lit(":"), p["json"])
+def _flat(params: str) -> SparkColumn:
+    """Return parameters as a JSON object of name and value, null when there are none."""
+    members = F.array_join(F.transform(params, _member), ",")
+    return F.when(members != "", F.concat(F.lit("{"), members, F.lit("}")))
+
+
+def _member(param: SparkColumn) -> SparkColumn:
+    value = param["value"]
+    number = F.coalesce(value["int_value"], value["double_value"], value["float_value"])
+    as_json = F.coalesce(
+        parsing.json_value(value["string_value"]), _json_number(number), F.lit("null")
     )
-    return F.when(
-        F.size(members) > 0, F.concat(F.lit("{"), F.array_join(members, ","), F.lit("}"))
-    )
+    return F.concat(parsing.json_value(F.coalesce(param["key"], F.lit(""))), F.lit(":"), as_json)
+
+
+def _json_number(number: SparkColumn) -> SparkColumn:
+    """Return a number, whole ones without a fraction: engines write large doubles differently."""
+    double = number.try_cast("double")
+    is_whole = number.rlike("[.eE]") & (F.abs(double) < 1e15) & (double == F.floor(double))
+    as_text = F.when(is_whole, double.cast("bigint").cast("string")).otherwise(number)
+    return F.when(number.rlike(_NUMBER), as_text)
 
 
 def _rest_of_items() -> SparkColumn:
@@ -404,8 +400,7 @@ def _rest_of_items() -> SparkColumn:
             item["item_params"].alias("item_params"),
         ),
     )
-    text = F.to_json(rest)
-    return F.when(~text.rlike(r"^\[(\{\},?)*\]$"), text)
+    return F.to_json(rest)
 
 
 ADAPTER = Adapter(

@@ -165,10 +165,12 @@ def json_value(value: Column) -> Column:
     return F.when(value.isNotNull(), quoted)
 
 
-def json_object(**members: Column) -> Column:
-    """Return a JSON object of members given as JSON; those that are null are left out."""
+def json_object(others: Column, **members: Column) -> Column:
+    """Return a JSON object of members given as JSON (null: left out) and of another object's."""
     pairs = [F.concat(F.lit(f'"{name}":'), value) for name, value in members.items()]
-    return F.concat(F.lit("{"), F.concat_ws(",", *pairs), F.lit("}"))
+    inside = F.substring(others, F.lit(2), F.length(others) - 2)
+    joined = F.concat_ws(",", *pairs, inside)
+    return F.when(joined != "", F.concat(F.lit("{"), joined, F.lit("}")))
 
 
 def merged_properties(properties: Column, extra: Column) -> Column:

@@ -86,6 +86,7 @@ COLUMNS = (
     Column("properties"),
     *[Column(name) for name in DROPPED],
 )
+MONEY = ("order_total", "tax", "shipping", "discount")
 IDS_OF_PERSONS = ("distinct_id", "$device_id", "$user_id", "$anon_distinct_id", "alias")
 LIBRARIES_OF_DEVICES = (
     "web",
@@ -117,27 +118,34 @@ _PRODUCTS = f"array<struct<{','.join(f'{name}:string' for name in _PRODUCT)}>>"
 def adapt(rows: DataFrame) -> DataFrame:
     """Map rows of the export to candidates."""
     types = dict(rows.dtypes)
-    named = rows.withColumn("_p", F.from_json("properties", "map<string,string>"))
-    parsed = named.withColumn("_products", F.from_json(_list_text(), _PRODUCTS))
+    person_id = parsing.json_value(parsing.text(F.col("person_id")))
+    named = rows.withColumns(
+        {
+            "_p": F.from_json("properties", "map<string,string>"),
+            "_rest": parsing.json_object(F.col("extra"), person_id=person_id),
+            "_type": parsing.event_type(_words(parsing.text(F.col("event"))), EVENT_TYPE_OF),
+        }
+    )
+    listed = named.withColumns({"_list": _list_text(), **_amount_texts()})
+    parsed = listed.withColumn("_products", F.from_json("_list", _PRODUCTS))
     times = {name: _time(name, types[name]) for name in ("timestamp", "created_at")}
-    event_type = parsing.event_type(_words(parsing.text(F.col("event"))), EVENT_TYPE_OF)
-    money = _money(event_type)
+    money = {name: parsing.amount(F.col(f"_{name}")) for name in MONEY}
     values = {
-        **{name: parsed_.value for name, parsed_ in money.items()},
+        **{name: amount.value for name, amount in money.items()},
         **_context(),
         **_traffic(),
         "event_id": parsing.text(F.col("uuid")),
-        "event_type": event_type,
+        "event_type": F.col("_type"),
         "event_name": parsing.text(F.col("event")),
         "event_ts": times["timestamp"].value,
         "received_at": times["created_at"].value,
         "visitor_id": _visitor_id(),
         "user_id": _user_id(),
-        "properties": _properties(),
+        "properties": parsing.merged_properties(F.col("properties"), F.col("_rest")),
     }
     issues = parsing.issues(
         (INVALID_EVENT_TS, times["timestamp"].is_invalid),
-        (INVALID_NUMBER, _any_invalid(*[p.is_invalid for p in money.values()])),
+        (INVALID_NUMBER, _has_invalid_number([amount.is_invalid for amount in money.values()])),
         (INVALID_ITEMS, _products_are_invalid()),
     )
     agent = F.coalesce(_property("$raw_user_agent"), _property("$user_agent"))
@@ -170,9 +178,7 @@ def _visitor_id() -> SparkColumn:
 
 def _user_id() -> SparkColumn:
     is_identified = parsing.boolean(F.col("_p")["$is_identified"])
-    has_profile = F.coalesce(
-        parsing.boolean(F.col("_p")["$process_person_profile"]), F.lit(True)
-    )
+    has_profile = F.coalesce(parsing.boolean(F.col("_p")["$process_person_profile"]), F.lit(True))
     is_of_device = _property("$device_id").isNotNull() | F.coalesce(
         _property("$lib").isin(*LIBRARIES_OF_DEVICES), F.lit(False)
     )
@@ -222,14 +228,12 @@ def _traffic() -> dict[str, SparkColumn]:
     return {**{name: found(name) for name in names}, "click_id": found(*parsing.CLICK_IDS)}
 
 
-def _money(event_type: SparkColumn) -> dict[str, parsing.Parsed]:
-    total = F.when(
-        event_type.isin("purchase", "refund"), _property("total", "revenue", "subtotal", "value")
-    )
+def _amount_texts() -> dict[str, SparkColumn]:
+    """Return the amounts of the event as text, by the contract's names with a dash before."""
+    total = _property("total", "revenue", "subtotal", "value")
     return {
-        "order_total": parsing.amount(total),
-        **{name: parsing.amount(_property(name)) for name in ("tax", "shipping")},
-        "discount": parsing.amount(_property("discount")),
+        "_order_total": F.when(F.col("_type").isin("purchase", "refund"), total),
+        **{f"_{name}": _property(name) for name in ("tax", "shipping", "discount")},
     }
 
 
@@ -266,10 +270,10 @@ def _item(raw: SparkColumn, position: SparkColumn) -> SparkColumn:
 
 def _products_are_invalid() -> SparkColumn:
     is_broken = F.col("_products").isNull() | F.exists("_products", lambda p: p.isNull())
-    return _list_text().isNotNull() & is_broken
+    return F.col("_list").isNotNull() & is_broken
 
 
-def _any_invalid(*flags: SparkColumn) -> SparkColumn:
+def _has_invalid_number(flags: list[SparkColumn]) -> SparkColumn:
     of_items = F.exists(
         "_products",
         lambda p: (
@@ -279,16 +283,6 @@ def _any_invalid(*flags: SparkColumn) -> SparkColumn:
         ),
     )
     return F.greatest(*[F.coalesce(flag, F.lit(False)) for flag in (*flags, of_items)])
-
-
-# -- properties ----------------------------------------------------------------------------------
-
-
-def _properties() -> SparkColumn:
-    person = parsing.json_value(parsing.text(F.col("person_id")))
-    with_person = F.when(person.isNotNull(), parsing.json_object(person_id=person))
-    own = parsing.merged_properties(F.col("properties"), with_person)
-    return parsing.merged_properties(own, F.col("extra"))
 
 
 ADAPTER = Adapter(
