@@ -286,13 +286,13 @@ def _traffic() -> dict[str, SparkColumn]:
         f"utm_{name}": F.coalesce(
             _set(collected[f"manual_{'campaign_name' if name == 'campaign' else name}"]),
             _set(_param(name)),
-            parsing.query_value(url, f"utm_{name}"),
+            parsing.query_parameter(url, f"utm_{name}"),
         )
         for name in ("source", "medium", "campaign", "term", "content")
     }
     own = [_set(collected[name]) for name in ("gclid", "dclid", "srsltid")]
-    params = [_param(name) for name in parsing.CLICK_IDS]
-    click_id = F.coalesce(*own, *params, parsing.query_value(url, *parsing.CLICK_IDS))
+    params = [_param(name) for name in parsing.CLICK_ID_PARAMETERS]
+    click_id = F.coalesce(*own, *params, parsing.click_id(url))
     return {**found, "click_id": click_id}
 
 

@@ -15,18 +15,17 @@ from pyspark.sql import functions as F
 from ingestion.contract.events import CUSTOM_EVENT_TYPE, ITEM_COLUMNS
 
 AMOUNT = "decimal(18,4)"
-CLICK_IDS = (
+CLICK_ID_PARAMETERS = (
     "gclid",
     "gbraid",
     "wbraid",
     "dclid",
-    "msclkid",
     "fbclid",
+    "msclkid",
     "ttclid",
     "twclid",
-    "li_fat_id",
+    "yclid",
 )
-"""The parameters by which advertisers mark a click on their ads."""
 _RAW_ITEMS = "array<struct<" + ",".join(f"{c.name}:string" for c in ITEM_COLUMNS) + ">>"
 
 
@@ -41,13 +40,6 @@ class Parsed:
 def text(column: Column) -> Column:
     """Return the text without surrounding blanks, null when nothing is left."""
     return F.nullif(F.trim(column), F.lit(""))
-
-
-def query_value(url: Column, *names: str) -> Column:
-    """Return the decoded value of the first of these parameters in a URL's query, or null."""
-    raw = text(F.regexp_extract(url, rf"[?&](?:{'|'.join(names)})=([^&#]+)", 1))
-    decoded = text(F.translate(F.try_url_decode(raw), "\x00", ""))
-    return F.coalesce(decoded, raw)
 
 
 def amount(column: Column) -> Parsed:
@@ -151,6 +143,17 @@ def item_numbers_invalid(column: Column) -> Column:
     """Return true where a number of a product, as JSON text, is not one."""
     raw = F.from_json(column, _RAW_ITEMS)
     return F.coalesce(F.exists(raw, _has_invalid_number), F.lit(False))
+
+
+def query_parameter(url: Column, name: str) -> Column:
+    """Return the decoded value of a parameter in a URL's query, null where there is none."""
+    raw = text(F.regexp_extract(url, rf"[?&]{name}=([^&#]*)", 1))
+    return text(F.coalesce(F.try_url_decode(raw), raw))
+
+
+def click_id(url: Column) -> Column:
+    """Return the id of an advertisement's click that the URL's query holds."""
+    return F.coalesce(*[query_parameter(url, name) for name in CLICK_ID_PARAMETERS])
 
 
 def issues(*found: tuple[str, Column]) -> Column:

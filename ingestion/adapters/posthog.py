@@ -219,13 +219,16 @@ def _traffic() -> dict[str, SparkColumn]:
     url = _property("$current_url")
     knows_entry = _property("$session_entry_url").isNotNull()
 
-    def found(*names: str) -> SparkColumn:
-        of_session = _property(*[f"$session_entry_{name}" for name in names])
-        sticky = F.when(~knows_entry, _property(*names))
-        return F.coalesce(parsing.query_value(url, *names), of_session, sticky)
+    def kept(name: str) -> SparkColumn:
+        of_session = _property(f"$session_entry_{name}")
+        return F.coalesce(of_session, F.when(~knows_entry, _property(name)))
 
-    names = ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content")
-    return {**{name: found(name) for name in names}, "click_id": found(*parsing.CLICK_IDS)}
+    campaign = {
+        name: F.coalesce(parsing.query_parameter(url, name), kept(name))
+        for name in ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content")
+    }
+    clicks = [kept(name) for name in parsing.CLICK_ID_PARAMETERS]
+    return {**campaign, "click_id": F.coalesce(parsing.click_id(url), *clicks)}
 
 
 def _amount_texts() -> dict[str, SparkColumn]:
