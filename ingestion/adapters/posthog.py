@@ -87,7 +87,16 @@ COLUMNS = (
     *[Column(name) for name in DROPPED],
 )
 MONEY = ("order_total", "tax", "shipping", "discount")
-IDS_OF_PERSONS = ("distinct_id", "$device_id", "$user_id", "$anon_distinct_id", "alias")
+OF_PERSONS = (
+    "distinct_id",
+    "$device_id",
+    "$user_id",
+    "$anon_distinct_id",
+    "alias",
+    "$set",
+    "$set_once",
+)
+"""The properties that name a person or say something of one."""
 LIBRARIES_OF_DEVICES = (
     "web",
     "js",
@@ -296,6 +305,7 @@ ADAPTER = Adapter(
     person_columns=(
         "distinct_id",
         "person_id",
-        *[f"properties.{name}" for name in IDS_OF_PERSONS],
+        *DROPPED,
+        *[f"properties.{name}" for name in OF_PERSONS],
     ),
 )
