@@ -15,8 +15,9 @@ from datetime import datetime, timezone
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
-from ingestion import aggregates, lake, load, stage
+from ingestion import aggregates, commits, lake, load, replace, stage
 from ingestion.adapters import adapter_for
+from ingestion.dates import DateRange
 from ingestion.errors import InputError
 from ingestion.files import InputFile, expand, inspect
 from ingestion.postgres import apply_ddl, connect
@@ -45,6 +46,8 @@ class LoadResult:
     loaded: int = 0
     duplicate: int = 0
     quarantined: int = 0
+    replaced: int = 0
+    """Events of earlier loads that this one took out."""
     reasons: dict[str, int] = field(default_factory=dict)
     """Quarantined rows by reason; a row may have several."""
     repairs: dict[str, int] = field(default_factory=dict)
@@ -64,6 +67,7 @@ def ingest(
     source: str,
     *,
     force: bool = False,
+    dates: DateRange | None = None,
     max_quarantined: float = MAX_QUARANTINED_PERCENT,
     report: Report,
     spark: SparkSession | None = None,
@@ -71,8 +75,10 @@ def ingest(
     """Load files, folders or globs of one source, as one load: all of it or nothing.
 
     Files that an earlier load has taken are skipped; with `force` they are read again and each of
-    their rows is a duplicate. Where more than `max_quarantined` percent of the rows would be
-    quarantined, nothing is loaded. Raises ClickmartError for what the user can mend.
+    their rows is a duplicate. With `dates` the source's earlier events of these dates are taken
+    out in the same transaction, and no file is skipped. Where more than `max_quarantined` percent
+    of the rows would be quarantined, nothing is loaded. Raises ClickmartError for what the user
+    can mend.
     """
     began = time.monotonic()
     adapter = adapter_for(source)
@@ -86,7 +92,7 @@ def ingest(
     with load.exclusive(settings, lambda: report("Another load is running: waiting for it")):
         with connect(settings) as connection, connection.cursor() as cursor:
             load.check_id_key(cursor, fingerprint(settings.id_key))
-            known = {} if force else load.loaded_files(cursor, source, files)
+            known = {} if force or dates else load.loaded_files(cursor, source, files)
         fresh = [file for file in files if file.sha256 not in known]
         skipped = {str(file.path): known[file.sha256] for file in files if file.sha256 in known}
         if not fresh and not aggregates.is_behind(settings):
@@ -95,7 +101,7 @@ def ingest(
             catch_up(engine, settings, report)
             if not fresh:
                 return LoadResult(None, skipped_files=skipped, seconds=_since(began))
-            result = _load(engine, settings, fresh, source, max_quarantined, began, report)
+            result = _load(engine, settings, fresh, source, dates, max_quarantined, began, report)
     return LoadResult(**{**result.as_dict(), "skipped_files": skipped, "seconds": _since(began)})
 
 
@@ -113,14 +119,12 @@ def catch_up(spark: SparkSession, settings: Settings, report: Report) -> None:
 
     Call it only while holding the loaders' lock.
     """
+    commits.check_lake_is_not_ahead(settings)
     with connect(settings) as connection, connection.cursor() as cursor:
         stage.drop_all(cursor)
         last = load.last_load_id(cursor)
-        cursor.execute("select load_id from ops.loads where lake_version is null order by load_id")
-        pending = [load_id for (load_id,) in cursor.fetchall()]
+    commits.commit_pending(settings)
     lake.remove_uncommitted(settings.lake, last)
-    for load_id in pending:
-        _commit_to_lake(settings, load_id)
     if aggregates.is_behind(settings):
         report("Bringing the pre-aggregates up to date")
         aggregates.refresh(spark, settings)
@@ -131,6 +135,7 @@ def _load(
     settings: Settings,
     files: list[InputFile],
     source: str,
+    dates: DateRange | None,
     max_quarantined: float,
     began: float,
     report: Report,
@@ -151,6 +156,7 @@ def _load(
     report(f"Loading {written.event_count:,} events into PostgreSQL")
     staged = stage.copy_files(spark, settings, written.files, partitions=partitions)
     with connect(settings) as connection, connection.cursor() as cursor:
+        replaced = replace.take_out(cursor, load_id, source, dates) if dates else 0
         counts = load.move(
             cursor,
             load_id=load_id,
@@ -165,12 +171,21 @@ def _load(
             "update ops.loads set id_key = %s where load_id = %s",
             (fingerprint(settings.id_key), load_id),
         )
-    _commit_to_lake(settings, load_id)
+        if dates:
+            replace.record(cursor, settings, load_id, replaced)
+        commits.list_duplicates(cursor, settings, load_id)
+    commits.commit_load(settings, load_id)
     with connect(settings, autocommit=True) as connection, connection.cursor() as cursor:
         cursor.execute("analyze raw.events, raw.event_items")
     report("Aggregating")
     aggregates.refresh(spark, settings)
-    return LoadResult(load_id, **asdict(counts), reasons=written.reasons, repairs=written.repairs)
+    return LoadResult(
+        load_id,
+        **asdict(counts),
+        replaced=replaced,
+        reasons=written.reasons,
+        repairs=written.repairs,
+    )
 
 
 def _validated(
@@ -217,15 +232,6 @@ def bot_agents() -> str:
 
     with (PROJECT_DIR / BOT_AGENTS).open() as stream:
         return "|".join(row["pattern"] for row in csv.DictReader(stream))
-
-
-def _commit_to_lake(settings: Settings, load_id: int) -> None:
-    """Let the Delta log name the load's files, and the ledger the log's version."""
-    with connect(settings) as connection, connection.cursor() as cursor:
-        version = lake.commit(settings.lake, load_id, load.lake_files(cursor, load_id))
-        cursor.execute(
-            "update ops.loads set lake_version = %s where load_id = %s", (version, load_id)
-        )
 
 
 def _session(

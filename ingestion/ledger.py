@@ -15,7 +15,8 @@ def loads(settings: Settings, limit: int) -> list[dict[str, Any]]:
     return _rows(
         settings,
         "select load_id, source, read_count as read, loaded_count as loaded, "
-        "duplicate_count as duplicate, quarantined_count as quarantined, seconds, "
+        "duplicate_count as duplicate, quarantined_count as quarantined, "
+        "replaced_count as replaced, removed_count as removed, lake_version, seconds, "
         "to_char(committed_at, 'YYYY-MM-DD HH24:MI') as committed_at "
         "from ops.loads order by load_id desc limit %(limit)s",
         {"limit": limit},

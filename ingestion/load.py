@@ -125,7 +125,8 @@ def move(
     return counts
 
 
-def _all_of(tables: Sequence[str], columns: tuple[Column, ...]) -> sql.Composable:
+def all_of(tables: Sequence[str], columns: tuple[Column, ...]) -> sql.Composable:
+    """Return a query of the columns of all the stage tables, in the tables' order."""
     names = sql.SQL(", ").join(sql.Identifier(c.name) for c in columns)
     parts = [
         sql.SQL("select {} from {}").format(names, sql.Identifier("stage", table))
@@ -159,7 +160,7 @@ def _find_duplicates(cursor: Any, stage: Stage) -> int:
             left join raw.events on events.event_id = ranked.event_id
             where ranked.delivery_number > 1 or events.event_id is not null
             """
-        ).format(staged=_all_of(stage.events, columns))
+        ).format(staged=all_of(stage.events, columns))
     )
     count = int(cursor.rowcount)
     cursor.execute("analyze duplicate")
@@ -180,10 +181,10 @@ def _insert_events(cursor: Any, load_id: int, stage: Stage) -> int:
     cursor.execute(
         sql.SQL("insert into raw.events ({names}, load_id) select {values}, {load_id} ").format(
             names=sql.SQL(", ").join(sql.Identifier(c.name) for c in EVENTS),
-            values=sql.SQL(", ").join(_value(c) for c in EVENTS),
+            values=sql.SQL(", ").join(staged_value(c) for c in EVENTS),
             load_id=sql.Literal(load_id),
         )
-        + sql.SQL("from ({}) as staged").format(_all_of(stage.events, EVENTS))
+        + sql.SQL("from ({}) as staged").format(all_of(stage.events, EVENTS))
         + sql.SQL(_NOT_DUPLICATE)
     )
     count = int(cursor.rowcount)
@@ -193,13 +194,13 @@ def _insert_events(cursor: Any, load_id: int, stage: Stage) -> int:
         sql.SQL("insert into raw.event_items ({}, load_id) select {}, {} ").format(
             names, names, sql.Literal(load_id)
         )
-        + sql.SQL("from ({}) as staged").format(_all_of(stage.items, ITEMS))
+        + sql.SQL("from ({}) as staged").format(all_of(stage.items, ITEMS))
         + sql.SQL(_NOT_DUPLICATE)
     )
     return count
 
 
-def _value(column: Column) -> sql.Composable:
+def staged_value(column: Column) -> sql.Composable:
     """Return the staged value; properties that PostgreSQL takes for no JSON are kept as a text."""
     name = sql.Identifier(column.name)
     if column.type != "json":
@@ -219,7 +220,7 @@ def _insert_quarantined(cursor: Any, load_id: int, stage: Stage) -> int:
             "(load_id, source, file_id, source_row, reasons, record) "
             "select {}, source, file_id, source_row, string_to_array(reasons, ','), record "
             "from ({}) as staged"
-        ).format(sql.Literal(load_id), _all_of(stage.quarantined, QUARANTINED))
+        ).format(sql.Literal(load_id), all_of(stage.quarantined, QUARANTINED))
     )
     return int(cursor.rowcount)
 
@@ -284,13 +285,3 @@ def _write_lake_files(cursor: Any, load_id: int, counts: Counts, written: lake.W
         "(load_id, table_name, path, event_date, row_count, byte_count) values %s",
         [(load_id, f.table, f.path, f.event_date, f.row_count, f.byte_count) for f in kept],
     )
-
-
-def lake_files(cursor: Any, load_id: int) -> list[lake.LakeFile]:
-    """Return the files of a committed load that belong to the lake."""
-    cursor.execute(
-        "select table_name, path, event_date::text, row_count, byte_count "
-        "from ops.lake_files where load_id = %s order by table_name, path",
-        (load_id,),
-    )
-    return [lake.LakeFile(*row) for row in cursor.fetchall()]

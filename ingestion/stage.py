@@ -113,10 +113,10 @@ def _copy_bin(cursor: Any, root: str, files: list[lake.LakeFile]) -> Iterator[tu
     events = [str(Path(root) / "events" / f.path) for f in files if f.table == "events"]
     bad = [str(Path(root) / "quarantine" / f.path) for f in files if f.table == "quarantine"]
     if events:
-        yield "events", copy_batches(cursor, EVENTS, _event_batches(events))
-        yield "items", copy_batches(cursor, ITEMS, _item_batches(events))
+        yield "events", copy_batches(cursor, EVENTS, event_batches(events))
+        yield "items", copy_batches(cursor, ITEMS, item_batches(events))
     if bad:
-        yield "quarantined", copy_batches(cursor, QUARANTINED, _quarantine_batches(bad))
+        yield "quarantined", copy_batches(cursor, QUARANTINED, quarantine_batches(bad))
 
 
 def copy_batches(
@@ -174,7 +174,8 @@ class _Stream(io.RawIOBase):
         return bytes(piece)
 
 
-def _event_batches(paths: list[str]) -> Iterator[pa.RecordBatch]:
+def event_batches(paths: list[str]) -> Iterator[pa.RecordBatch]:
+    """Yield the events' rows of lake files, in the order of EVENTS."""
     names = [column.name for column in EVENTS]
     for path in paths:
         with pq.ParquetFile(path) as file:
@@ -182,7 +183,8 @@ def _event_batches(paths: list[str]) -> Iterator[pa.RecordBatch]:
                 yield batch.select(names)
 
 
-def _item_batches(paths: list[str]) -> Iterator[pa.RecordBatch]:
+def item_batches(paths: list[str]) -> Iterator[pa.RecordBatch]:
+    """Yield the products of the events of lake files, in the order of ITEMS."""
     for path in paths:
         with pq.ParquetFile(path) as file:
             for batch in file.iter_batches(
@@ -198,7 +200,8 @@ def _item_batches(paths: list[str]) -> Iterator[pa.RecordBatch]:
                 )
 
 
-def _quarantine_batches(paths: list[str]) -> Iterator[pa.RecordBatch]:
+def quarantine_batches(paths: list[str]) -> Iterator[pa.RecordBatch]:
+    """Yield the quarantined rows of lake files, in the order of QUARANTINED."""
     names = [column.name for column in QUARANTINED]
     for path in paths:
         with pq.ParquetFile(path) as file:
