@@ -171,17 +171,9 @@ def ingest(
     if result.load_id is None:
         out.print("Nothing to load.")
         return
-    for repair, count in result.repairs.items():
-        out.print(f"  repaired, {repair}: {count:,}")
-    for reason, count in result.reasons.items():
-        out.print(f"  quarantined, {reason}: {count:,}")
     if dates is not None:
         out.print(f"  taken out of earlier loads, to be replaced: {result.replaced:,}")
-    out.print(
-        f"Load {result.load_id}: read {result.read:,} = loaded {result.loaded:,} "
-        f"+ duplicate {result.duplicate:,} + quarantined {result.quarantined:,} "
-        f"in {result.seconds:.1f} s"
-    )
+    _show_load(result)
 
 
 @app.command()
@@ -257,6 +249,18 @@ def forget(
         )
 
 
+def _show_load(result: Any) -> None:
+    for repair, count in result.repairs.items():
+        out.print(f"  repaired, {repair}: {count:,}")
+    for reason, count in result.reasons.items():
+        out.print(f"  quarantined, {reason}: {count:,}")
+    out.print(
+        f"Load {result.load_id}: read {result.read:,} = loaded {result.loaded:,} "
+        f"+ duplicate {result.duplicate:,} + quarantined {result.quarantined:,} "
+        f"in {result.seconds:.1f} s"
+    )
+
+
 # -- what is there -------------------------------------------------------------------------------
 
 
@@ -280,6 +284,31 @@ def quarantine_show(
     """Quarantined rows, with file, row, reasons and what was read."""
     rows = ledger.quarantined(Settings.load(), load, reason, limit)
     show_rows(rows, as_json, empty="Nothing is quarantined.")
+
+
+@quarantine_app.command("replay")
+def quarantine_replay(
+    source: Annotated[
+        str | None, typer.Option(help="Of this source alone; for a mapping, its file.")
+    ] = None,
+    load: Annotated[int | None, typer.Option(help="Of this load alone.")] = None,
+    reason: Annotated[str | None, typer.Option(help="With this reason code alone.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Read quarantined rows again, after a mapping or a rule was mended."""
+    from ingestion import replay
+
+    with show_steps() as steps:
+        results = replay.replay(
+            Settings.load(), source=source, load_id=load, reason=reason, report=steps.start
+        )
+    if as_json:
+        print_json([result.as_dict() for result in results])
+        return
+    for result in results:
+        _show_load(result)
+    if not results:
+        out.print("Nothing is quarantined.")
 
 
 @app.command()

@@ -200,6 +200,8 @@ def _copy_job(settings: Settings, kind: str, files: list[lake.LakeFile]) -> tupl
                 yield rows.append_column(LOAD.name, load_ids)
 
     with connect(settings) as connection, connection.cursor() as cursor:
+        if kind == "events":
+            return kind, stage.copy_events(cursor, (*columns, LOAD), batches)
         return kind, stage.copy_batches(cursor, (*columns, LOAD), batches())
 
 
@@ -231,8 +233,10 @@ def _put_all(cursor: Any, ledger: commits.Ledger, stages: Stages) -> tuple[int, 
                 "select load_id, source, file_id, source_row, string_to_array(reasons, ','), "
                 "record from ({}) as staged"
             ).format(load.all_of(stages["quarantine"], (*stage.QUARANTINED, LOAD)))
+            + _NOT_DUPLICATE
         )
         quarantined = int(cursor.rowcount)
+        load.settle_quarantine(cursor)
     return events, quarantined, duplicates
 
 
@@ -301,7 +305,7 @@ def _insert(
         sql.SQL("insert into {} ({}, load_id) select {}, load_id from ({}) as staged ").format(
             sql.Identifier("raw", table),
             sql.SQL(", ").join(sql.Identifier(c.name) for c in columns),
-            sql.SQL(", ").join(load.staged_value(c) for c in columns),
+            sql.SQL(", ").join(sql.Identifier(c.name) for c in columns),
             load.all_of(tables, (*staged, LOAD)),
         )
         + _NOT_DUPLICATE

@@ -6,9 +6,11 @@ from ingestion.adapters import ga4, native, posthog, rees46
 from ingestion.adapters.adapter import Adapter
 from ingestion.errors import UsageError
 
+__all__ = ["ADAPTERS", "Adapter", "adapter_for"]
+
 ADAPTERS: dict[str, Adapter] = {
-    adapter.name: adapter
-    for adapter in (
+    a.name: a
+    for a in (
         native.ADAPTER,
         rees46.ADAPTER,
         ga4.ADAPTER,

@@ -17,6 +17,8 @@ create table if not exists ops.loads (
     contract_version integer not null default 1,
     -- By which key ids were hashed (its fingerprint); null where they were not.
     id_key text,
+    -- Whether its rows came out of quarantine, for a second chance.
+    is_replay boolean not null default false,
     seconds numeric(12, 3) not null,
     -- Events of earlier loads that this one took out, to replace a range of dates.
     replaced_count bigint not null default 0,
@@ -36,6 +38,7 @@ alter table ops.loads add column if not exists removed_count bigint not null def
 alter table ops.loads add column if not exists repairs jsonb not null default '{}';
 alter table ops.loads add column if not exists contract_version integer not null default 1;
 alter table ops.loads add column if not exists id_key text;
+alter table ops.loads add column if not exists is_replay boolean not null default false;
 
 create table if not exists ops.files (
     load_id bigint not null references ops.loads,
@@ -158,8 +161,11 @@ create table if not exists raw.quarantined_events (
     source_row bigint not null,
     reasons text [] not null,
     record text,
+    -- The later load that took the row up again; null while it waits.
+    replayed_load_id bigint,
     primary key (load_id, file_id, source_row)
 );
+alter table raw.quarantined_events add column if not exists replayed_load_id bigint;
 
 -- Spark's pre-aggregates: an independent computation of what dbt derives from the events.
 create table if not exists raw.agg_sessions (
