@@ -140,6 +140,15 @@ def rees46_file() -> Path:
 
 
 @pytest.fixture
+def ga4_folder() -> Path:
+    """Three days of the public GA4 sample and a part of its JSON form, where they are at hand."""
+    path = REAL_DATA / "ga4"
+    if not path.exists():
+        pytest.skip(f"real data not at hand: {path} (set CLICKMART_REAL_DATA to its folder)")
+    return path
+
+
+@pytest.fixture
 def event() -> Callable[..., dict[str, Any]]:
     """A function that returns a valid event of the native format, with changes."""
     return native_event

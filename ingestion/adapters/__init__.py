@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from ingestion.adapters import native, rees46
+from ingestion.adapters import ga4, native, posthog, rees46
 from ingestion.adapters.adapter import Adapter
 from ingestion.errors import UsageError
 
 __all__ = ["ADAPTERS", "Adapter", "adapter_for"]
 
-ADAPTERS: dict[str, Adapter] = {a.name: a for a in (native.ADAPTER, rees46.ADAPTER)}
+ADAPTERS: dict[str, Adapter] = {
+    a.name: a
+    for a in (
+        native.ADAPTER,
+        rees46.ADAPTER,
+        ga4.ADAPTER,
+        posthog.ADAPTER,
+    )
+}
 
 
 def adapter_for(source: str) -> Adapter:

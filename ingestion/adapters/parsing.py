@@ -15,6 +15,17 @@ from pyspark.sql import functions as F
 from ingestion.contract.events import CUSTOM_EVENT_TYPE, ITEM_COLUMNS
 
 AMOUNT = "decimal(18,4)"
+CLICK_ID_PARAMETERS = (
+    "gclid",
+    "gbraid",
+    "wbraid",
+    "dclid",
+    "fbclid",
+    "msclkid",
+    "ttclid",
+    "twclid",
+    "yclid",
+)
 _RAW_ITEMS = "array<struct<" + ",".join(f"{c.name}:string" for c in ITEM_COLUMNS) + ">>"
 
 
@@ -134,10 +145,35 @@ def item_numbers_invalid(column: Column) -> Column:
     return F.coalesce(F.exists(raw, _has_invalid_number), F.lit(False))
 
 
+def query_parameter(url: Column, name: str) -> Column:
+    """Return the decoded value of a parameter in a URL's query, null where there is none."""
+    raw = text(F.regexp_extract(url, rf"[?&]{name}=([^&#]*)", 1))
+    return text(F.coalesce(F.try_url_decode(raw), raw))
+
+
+def click_id(url: Column) -> Column:
+    """Return the id of an advertisement's click that the URL's query holds."""
+    return F.coalesce(*[query_parameter(url, name) for name in CLICK_ID_PARAMETERS])
+
+
 def issues(*found: tuple[str, Column]) -> Column:
     """Return the codes whose column is true, as an array."""
     flagged = [F.when(is_bad, F.lit(code)) for code, is_bad in found]
     return F.array_compact(F.array(*flagged))
+
+
+def json_value(value: Column) -> Column:
+    """Return the text as a JSON string, null for null."""
+    quoted = F.regexp_extract(F.to_json(F.struct(value.alias("v"))), r'(?s)^\{"v":(.*)\}$', 1)
+    return F.when(value.isNotNull(), quoted)
+
+
+def json_object(others: Column, **members: Column) -> Column:
+    """Return a JSON object of members given as JSON (null: left out) and of another object's."""
+    pairs = [F.concat(F.lit(f'"{name}":'), value) for name, value in members.items()]
+    inside = F.substring(others, F.lit(2), F.length(others) - 2)
+    joined = F.concat_ws(",", *pairs, inside)
+    return F.when(joined != "", F.concat(F.lit("{"), joined, F.lit("}")))
 
 
 def merged_properties(properties: Column, extra: Column) -> Column:

@@ -6,6 +6,7 @@ outside. Every repair has a code of the contract's rules.
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -20,6 +21,7 @@ from ingestion.contract.rules import (
 
 REPLACEMENT = "\ufffd"
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_REFUSED_ESCAPE = r"\\u(0000|[dD][89a-fA-F])"
 
 
 def cleaned_line(line: bytes) -> tuple[bytes, tuple[str, ...]]:
@@ -91,7 +93,34 @@ def cleaned_array(values: pa.Array) -> tuple[pa.Array, dict[str, pa.Array]]:
     if pc.any(has_nul).as_py():
         values = pc.replace_substring(values, "\0", "")
         masks[NUL_REMOVED] = has_nul
+    has_escape = pc.fill_null(pc.match_substring_regex(values, _REFUSED_ESCAPE), False)
+    if pc.any(has_escape).as_py():
+        values = _cleaned_json_texts(values, masks)
     return values, masks
+
+
+def _cleaned_json_texts(values: pa.Array, masks: dict[str, pa.Array]) -> pa.Array:
+    """Repair what stands escaped in texts that are JSON; add to the masks of rows by code."""
+    found: list[set[str]] = []
+    texts = []
+    for text in values.to_pylist():
+        repairs: set[str] = set()
+        texts.append(_cleaned_json(text, repairs))
+        found.append(repairs)
+    for code in set().union(*found):
+        mask = pa.array([code in repairs for repairs in found], pa.bool_())
+        masks[code] = pc.or_(masks[code], mask) if code in masks else mask
+    return pa.array(texts, pa.string())
+
+
+def _cleaned_json(text: str | None, repairs: set[str]) -> str | None:
+    if not text or text.lstrip()[:1] not in ("{", "["):
+        return text
+    try:
+        value = cleaned_value(json.loads(text), repairs)
+    except (ValueError, RecursionError):
+        return text
+    return json.dumps(value, ensure_ascii=False) if repairs else text
 
 
 def _is_utf8(value: bytes) -> bool:

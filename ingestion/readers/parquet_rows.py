@@ -52,15 +52,20 @@ def read_parquet(split: Split, types: dict[str, str]) -> Iterator[pa.RecordBatch
         for batch in file.iter_batches(BATCH_ROWS, row_groups=groups):
             count = batch.num_rows
             numbers = pa.array(range(number, number + count), pa.int64())
-            columns, repairs = _cleaned([_typed(batch, n, type_) for n, type_ in types.items()])
             rest = [name for name in batch.schema.names if name not in types]
-            extra = pa.array([_json_or_null(row) for row in batch.select(rest).to_pylist()])
+            extra = [_json_or_null(row) for row in batch.select(rest).to_pylist()]
+            (*columns, others), repairs = _cleaned(
+                [
+                    *[_typed(batch, name, type_) for name, type_ in types.items()],
+                    pa.array(extra if rest else [None] * count, pa.string()),
+                ]
+            )
             yield row_batch(
                 split,
                 numbers,
                 columns,
                 tuple(types),
-                extra=extra.cast(pa.string()) if rest else None,
+                extra=others,
                 repairs=repairs,
             )
             number += count
