@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from ingestion.adapters import native, rees46
+from ingestion.adapters import native, rees46, segment, snowplow
 from ingestion.adapters.adapter import Adapter
 from ingestion.errors import UsageError
 
-ADAPTERS: dict[str, Adapter] = {a.name: a for a in (native.ADAPTER, rees46.ADAPTER)}
+ADAPTERS: dict[str, Adapter] = {
+    a.name: a
+    for a in (
+        native.ADAPTER,
+        rees46.ADAPTER,
+        segment.ADAPTER,
+        snowplow.ADAPTER,
+    )
+}
 
 
 def adapter_for(source: str) -> Adapter:
