@@ -309,6 +309,6 @@ ADAPTER = Adapter(
     description="Segment's raw calls with the e-commerce spec (JSON lines, S3 archives)",
     columns=COLUMNS,
     adapt=adapt,
-    person_columns=("anonymousId", "userId", "previousId"),
+    person_columns=("anonymousId", "userId", "previousId", "traits"),
     format="jsonl",
 )

@@ -444,6 +444,13 @@ ADAPTER = Adapter(
     description="Snowplow's enriched events (131 tab-separated columns, no header)",
     columns=tuple(Column(name) for name in COLUMN_NAMES),
     adapt=adapt,
-    person_columns=("user_id", "user_fingerprint", "domain_userid", "network_userid"),
+    person_columns=(
+        "user_id",
+        "user_ipaddress",
+        "user_fingerprint",
+        "domain_userid",
+        "network_userid",
+        "refr_domain_userid",
+    ),
     format="tsv",
 )
