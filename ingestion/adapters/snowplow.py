@@ -33,10 +33,11 @@ aside. The texts of the self-describing JSON columns (`unstruct_event`, `context
 - **Bots**: the user agent, and what the enrichments say: `br_type`, the IAB's list, YAUAA's class.
 - **Properties**: the columns that are not mapped, the event's own data as `event_data`, and the
   entities as `contexts`, each with its schema.
-- **Dropped**: `user_ipaddress` and what is looked up by it but country, region, city and time zone;
-  ids of other devices and sites (`user_fingerprint`, `refr_domain_userid`); entities that name a person
-  or device (`user`, `client_session`, HTTP headers and cookies); parts of URLs, which stand in
-  `page_url` and `page_referrer`; the plug-ins of old browsers; versions and times of processing.
+- **Dropped**: `user_ipaddress` and what is looked up by it but country, region, city and time
+  zone; ids of other devices and sites (`user_fingerprint`, `refr_domain_userid`); entities that
+  name a person or device (`user`, `client_session`, HTTP headers and cookies); parts of URLs, which
+  stand in `page_url` and `page_referrer`; the plug-ins of old browsers; the versions, tags and
+  times of processing.
 """
 
 from __future__ import annotations
