@@ -50,8 +50,8 @@ def spark() -> Iterator[Any]:
         yield spark
 
 
-def empty_warehouse(settings: Settings) -> None:
-    """Empty all tables of `raw` and `ops`, and the lake."""
+def empty_database(settings: Settings) -> None:
+    """Empty all tables of `raw` and `ops`."""
     from ingestion.postgres import connect
 
     with connect(settings) as connection, connection.cursor() as cursor:
@@ -60,7 +60,18 @@ def empty_warehouse(settings: Settings) -> None:
             "where schemaname in ('raw', 'ops')"
         )
         cursor.execute(f"truncate {cursor.fetchone()[0]}")
+
+
+def empty_warehouse(settings: Settings) -> None:
+    """Empty all tables of `raw` and `ops`, and the lake."""
+    empty_database(settings)
     shutil.rmtree(settings.lake, ignore_errors=True)
+
+
+@pytest.fixture
+def lose_database(settings: Settings) -> Callable[[], None]:
+    """A function that empties the database and leaves the lake."""
+    return lambda: empty_database(settings)
 
 
 @pytest.fixture
@@ -85,6 +96,36 @@ def query(settings: Settings) -> Callable[..., list[tuple[Any, ...]]]:
         with connect(settings) as connection, connection.cursor() as cursor:
             cursor.execute(text, parameters)
             return list(cursor.fetchall())
+
+    return run
+
+
+WHOLE_STATE = {
+    "ops.loads": "aggregated_at",
+    "ops.files": "",
+    "ops.lake_files": "",
+    "ops.duplicates": "",
+    "ops.erasures": "marts_rebuilt_at",
+    "raw.events": "",
+    "raw.event_items": "",
+    "raw.quarantined_events": "",
+    "raw.agg_sessions": "",
+    "raw.agg_users": "",
+    "raw.agg_products": "",
+    "raw.agg_daily_metrics": "",
+}
+"""The tables that a rebuild restores, each with a column that may differ."""
+
+
+@pytest.fixture
+def whole_state(query: Callable[..., list[tuple[Any, ...]]]) -> Callable[[], dict[str, Any]]:
+    """A function that returns every row of every table that a rebuild restores."""
+
+    def run() -> dict[str, Any]:
+        return {
+            table: query(f"select to_jsonb(t) - %s from {table} as t order by 1", without)
+            for table, without in WHOLE_STATE.items()
+        }
 
     return run
 

@@ -6,6 +6,8 @@ from ingestion.adapters import native, rees46, segment, snowplow
 from ingestion.adapters.adapter import Adapter
 from ingestion.errors import UsageError
 
+__all__ = ["ADAPTERS", "Adapter", "adapter_for"]
+
 ADAPTERS: dict[str, Adapter] = {
     a.name: a
     for a in (

@@ -16,7 +16,7 @@ from typing import Any
 
 POINTS = {
     "inspect": ("ingestion.batch", "inspect"),
-    "adapt": ("ingestion.batch", "_validated"),
+    "adapt": ("ingestion.batch", "validated"),
     "lake file": ("ingestion.lake.write", "_Sink._flush"),
     "lake write": ("ingestion.lake", "write"),
     "stage copy": ("ingestion.stage", "copy_batches"),
@@ -26,7 +26,7 @@ POINTS = {
     "quarantine": ("ingestion.load", "_insert_quarantined"),
     "ledger": ("ingestion.load", "_write_ledger"),
     "ledger of files": ("ingestion.load", "_write_files"),
-    "commit": ("ingestion.batch", "_commit_to_lake"),
+    "commit": ("ingestion.commits", "commit_load"),
     "lake commit": ("ingestion.lake.log", "_commit_table"),
     "aggregates": ("ingestion.aggregates", "refresh"),
     "aggregates fill": ("ingestion.aggregates", "_fill"),
