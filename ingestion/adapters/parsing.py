@@ -134,15 +134,38 @@ def whole_number(column: Column) -> Parsed:
 def items(column: Column) -> Parsed:
     """Parse a JSON list of products; a line without an id gets its position, from 1."""
     raw = F.from_json(column, _RAW_ITEMS)
-    value = F.transform(raw, _item)
+    value = typed_items(raw).value
     is_list = F.trim(column).rlike(r"(?s)^\[.*\]$")
     return Parsed(value, text(column).isNotNull() & (~is_list | raw.isNull()))
 
 
 def item_numbers_invalid(column: Column) -> Column:
     """Return true where a number of a product, as JSON text, is not one."""
-    raw = F.from_json(column, _RAW_ITEMS)
-    return F.coalesce(F.exists(raw, _has_invalid_number), F.lit(False))
+    return typed_items(F.from_json(column, _RAW_ITEMS)).is_invalid
+
+
+def item_texts(**values: Column) -> Column:
+    """Return one product with the contract's fields as text, as `typed_items` takes it."""
+    none = F.lit(None)
+    return F.struct(*[values.get(c.name, none).cast("string").alias(c.name) for c in ITEM_COLUMNS])
+
+
+def typed_items(raw: Column) -> Parsed:
+    """Type a list of `item_texts`; a line without an id gets its position. Invalid: a number."""
+    return Parsed(
+        F.transform(raw, _item), F.coalesce(F.exists(raw, _has_invalid_number), F.lit(False))
+    )
+
+
+def query_parameter(url: Column, name: str) -> Column:
+    """Return the decoded value of a parameter in a URL's query, null where there is none."""
+    raw = text(F.regexp_extract(url, rf"[?&]{name}=([^&#]*)", 1))
+    return text(F.coalesce(F.try_url_decode(raw), raw))
+
+
+def click_id(url: Column) -> Column:
+    """Return the id of an advertisement's click that the URL's query holds."""
+    return F.coalesce(*[query_parameter(url, name) for name in CLICK_ID_PARAMETERS])
 
 
 def query_parameter(url: Column, name: str) -> Column:
