@@ -22,6 +22,8 @@ from ingestion.settings import Settings
 from ingestion.stage import EVENTS, ITEMS, ORIGIN, QUARANTINED, Stage
 
 LOCK = "clickmart load"
+# PostgreSQL fails on JSON that nests too deep, also where it only asks whether the text is valid.
+MOST_BRACKETS = 4_000
 
 
 @dataclass(frozen=True)
@@ -202,9 +204,12 @@ def _value(column: Column) -> sql.Composable:
     if column.type != "json":
         return name
     return sql.SQL(
-        "case when pg_input_is_valid({0}, 'jsonb') then {0}::jsonb "
+        "case when octet_length({0}) > {1} and "
+        "length({0}) - length(translate({0}, '[{{', '')) > {1} "
+        "then jsonb_build_object('unparsed', {0}) "
+        "when pg_input_is_valid({0}, 'jsonb') then {0}::jsonb "
         "when {0} is not null then jsonb_build_object('unparsed', {0}) end"
-    ).format(name)
+    ).format(name, sql.Literal(MOST_BRACKETS))
 
 
 def _insert_quarantined(cursor: Any, load_id: int, stage: Stage) -> None:

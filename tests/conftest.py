@@ -50,7 +50,7 @@ def spark() -> Iterator[Any]:
         yield spark
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def forget_all(settings: Settings) -> Callable[[], None]:
     """A function that empties the database and the lake."""
     from ingestion.postgres import connect

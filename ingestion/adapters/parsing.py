@@ -141,9 +141,15 @@ def issues(*found: tuple[str, Column]) -> Column:
 
 
 def merged_properties(properties: Column, extra: Column) -> Column:
-    """Return one JSON object of both, as text; null when both are."""
-    own = F.when(F.trim(properties).rlike(r"^\{\s*\}$"), F.lit(None)).otherwise(F.trim(properties))
-    both = F.concat(F.regexp_replace(own, r"\s*\}$", ","), F.regexp_replace(extra, r"^\{", ""))
+    """Return one JSON object of both, as text; null when both are.
+
+    Where there is `extra`, properties that are no object become one: `{"properties": ...}`.
+    """
+    given = text(properties)
+    own = F.when(~given.rlike(r"^\{\s*\}\s*$"), given)
+    is_object = own.rlike(r"(?s)^\{.*\}\s*$")
+    named = F.when(is_object, own).otherwise(F.to_json(F.struct(own.alias("properties"))))
+    both = F.concat(F.regexp_replace(named, r"\s*\}\s*$", ","), F.regexp_replace(extra, r"^\{", ""))
     return F.when(own.isNull(), extra).when(extra.isNull(), own).otherwise(both)
 
 
@@ -165,9 +171,11 @@ def _item(item: Column, position: Column) -> Column:
 
 def _decimal(raw: Column) -> Column:
     # Engines differ in whether a decimal may be written 1e2, so that goes through a double.
+    # Some take other scripts' digits, too.
     is_scientific = raw.rlike(r"^[+-]?[0-9.]+[eE][+-]?[0-9]+$")
+    is_plain = raw.rlike(r"^[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)$")
     through_double = raw.try_cast("double").try_cast(AMOUNT)
-    return F.when(is_scientific, through_double).otherwise(raw.try_cast(AMOUNT))
+    return F.when(is_plain, raw.try_cast(AMOUNT)).when(is_scientific, through_double)
 
 
 def _whole(raw: Column) -> Column:

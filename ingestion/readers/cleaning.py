@@ -6,7 +6,9 @@ outside. Every repair has a code of the contract's rules.
 
 from __future__ import annotations
 
+import json
 import re
+from contextlib import suppress
 from typing import Any
 
 import pyarrow as pa
@@ -19,6 +21,7 @@ from ingestion.contract.rules import (
 )
 
 REPLACEMENT = "\ufffd"
+_ESCAPED = r"\\u(0000|[dD][89a-fA-F])"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -92,6 +95,24 @@ def cleaned_array(values: pa.Array) -> tuple[pa.Array, dict[str, pa.Array]]:
         values = pc.replace_substring(values, "\0", "")
         masks[NUL_REMOVED] = has_nul
     return values, masks
+
+
+def cleaned_json(values: pa.Array) -> tuple[pa.Array, dict[str, pa.Array]]:
+    """Return a column of JSON as text with what its escapes hide repaired; masks as above."""
+    hides = pc.fill_null(pc.match_substring_regex(values, _ESCAPED), False)
+    rows = pc.indices_nonzero(hides).to_pylist()
+    if not rows:
+        return values, {}
+    texts, masks = values.to_pylist(), dict[str, list[bool]]()
+    for row in rows:
+        repairs: set[str] = set()
+        with suppress(ValueError, RecursionError):
+            value = cleaned_value(json.loads(texts[row]), repairs)
+            if repairs:
+                texts[row] = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        for code in repairs:
+            masks.setdefault(code, [False] * len(texts))[row] = True
+    return pa.array(texts, pa.string()), {c: pa.array(mask) for c, mask in masks.items()}
 
 
 def _is_utf8(value: bytes) -> bool:
