@@ -239,7 +239,7 @@ def _inspect_text(path: Path, format_: Format) -> InputFile:
         while compression and plain.read(CHUNK_BYTES):
             pass  # damage shows here, before anything is written
     _check_encoding(path, head)
-    if format_ == "jsonl" and head.removeprefix(UTF8_BOM).lstrip()[:1] == b"[":
+    if format_ == "jsonl" and _is_json_array(head.removeprefix(UTF8_BOM)):
         format_ = "json"
     columns = _columns_of(path, format_, head)
     size = path.stat().st_size
@@ -277,6 +277,22 @@ def _check_encoding(path: Path, head: bytes) -> None:
     start = head[:ENCODING_SAMPLE_BYTES]
     if max(start[::2].count(b"\0"), start[1::2].count(b"\0")) * 3 > len(start):
         raise InputError(f"{path}: the file seems to be UTF-16; save it as UTF-8.")
+
+
+def _is_json_array(head: bytes) -> bool:
+    """Return whether JSON is one array, not lines of which the first is a stray list.
+
+    In an array an object is followed by a comma, so a line that is an object and behind which
+    another begins, or none, stands for itself.
+    """
+    first, *others = [line.strip() for line in head.lstrip().splitlines() if line.strip()] or [b""]
+    others = others[:ROWS_SAMPLED_FOR_COLUMNS]
+    if not first.startswith(b"[") or first == b"[" or first.endswith(b","):
+        return first.startswith(b"[")
+    return not any(
+        line.startswith(b"{") and line.endswith(b"}") and after.startswith((b"{", b"["))
+        for line, after in zip(others, [*others[1:], b"{"], strict=False)
+    )
 
 
 def _columns_of(path: Path, format_: Format, head: bytes) -> tuple[str, ...]:

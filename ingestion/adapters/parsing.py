@@ -123,9 +123,9 @@ def whole_number(column: Column) -> Parsed:
 def items(column: Column) -> Parsed:
     """Parse a JSON list of products; a line without an id gets its position, from 1."""
     raw = F.from_json(column, _RAW_ITEMS)
-    value = F.transform(raw, _item)
-    is_list = F.trim(column).rlike(r"(?s)^\[.*\]$")
-    return Parsed(value, text(column).isNotNull() & (~is_list | raw.isNull()))
+    is_list = F.trim(column).rlike(r"(?s)^\[.*\]\s*$") & ~F.exists(raw, lambda i: i.isNull())
+    is_valid = F.coalesce(is_list, F.lit(False))
+    return Parsed(F.when(is_valid, F.transform(raw, _item)), text(column).isNotNull() & ~is_valid)
 
 
 def item_numbers_invalid(column: Column) -> Column:

@@ -31,7 +31,7 @@ from ingestion.readers.rows import (
 _LONG_NUMBER = re.compile(rb"\d{19}")
 _TEXT = re.compile(rb'"(?:[^"\\]|\\.)*"')
 _BRACKET = re.compile(rb"[\[\]{}]")
-_BETWEEN_OBJECTS = re.compile(r"\}\s*,\s*(?=\{)")
+_BEFORE_OBJECT = re.compile(r",\s*(?=\{)")
 # Files of two arrays, or of lines after one, are made by putting exports together.
 _BETWEEN_ARRAYS = re.compile(r"\]\s*\[?")
 DEEPEST = 200
@@ -53,7 +53,7 @@ def read_json_array(split: Split, wanted: tuple[str, ...]) -> Iterator[pa.Record
     lines: list[Line] = []
     long: list[tuple[int, str]] = []
     repairs: Repairs = {}
-    for number, element in enumerate(_elements(text), 1):
+    for number, element in enumerate(_elements(text, set(wanted)), 1):
         line, repaired = cleaned_line(element.encode("utf-8", errors="surrogateescape"))
         if len(line) > LONGEST_ROW_BYTES:
             long.append((number, line_text(line[:SHOWN_OF_OVERSIZE])))
@@ -69,10 +69,10 @@ def read_json_array(split: Split, wanted: tuple[str, ...]) -> Iterator[pa.Record
         yield bad_rows(split, long, wanted, issue=OVERSIZE_ROW)
 
 
-def _elements(text: str) -> Iterator[str]:
+def _elements(text: str, wanted: set[str]) -> Iterator[str]:
     """Yield the text of each element; one that is broken ends where the next one begins."""
     decoder = json.JSONDecoder()
-    known: set[str] = set()
+    known = set[str]()
     position = text.index("[") + 1
     while True:
         position = JSON_GAP.match(text, position).end()  # type: ignore[union-attr]
@@ -85,24 +85,27 @@ def _elements(text: str) -> Iterator[str]:
         try:
             value, end = decoder.raw_decode(text, position)
             known = set(value) if isinstance(value, dict) else known
+            yield text[position:end]
         except (ValueError, RecursionError):
-            end = _end_of_broken(text, position, known)
-        yield text[position:end]
+            end = _end_of_broken(text, position, known, wanted)
+            yield text[position:end].rstrip(", \r\n\t").removesuffix("]")
         position = end
 
 
-def _end_of_broken(text: str, start: int, known: set[str]) -> int:
+def _end_of_broken(text: str, start: int, known: set[str], wanted: set[str]) -> int:
     """Return where the next element begins: an object with mostly the names of the last good one.
 
-    Objects inside the broken element have other names, so they are not taken for elements.
+    Objects inside the broken element have other names, so they are not taken for elements. Before
+    the first good one, most of an element's names must be `wanted`.
     """
     decoder = json.JSONDecoder()
-    for boundary in _BETWEEN_OBJECTS.finditer(text, start):
+    for boundary in _BEFORE_OBJECT.finditer(text, start):
         try:
             value, _ = decoder.raw_decode(text, boundary.end())
         except (ValueError, RecursionError):
             continue
-        if not known or 2 * len(known & set(value)) >= len(known):
+        alike = known & set(value) if known else wanted & set(value)
+        if 2 * len(alike) >= len(known or value) > 0:
             return boundary.end()
     return len(text)
 
