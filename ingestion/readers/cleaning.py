@@ -54,6 +54,10 @@ def is_clean(data: bytes) -> bool:
 
 def cleaned_value(value: Any, repairs: set[str]) -> Any:
     """Return a parsed JSON value with its texts repaired; add the codes to `repairs`."""
+    if isinstance(value, bytes):
+        if not _is_utf8(value):
+            repairs.add(INVALID_UTF8_REPLACED)
+        value = value.decode(errors="replace")
     if isinstance(value, str):
         return _cleaned_text(value, repairs)
     if isinstance(value, list):
