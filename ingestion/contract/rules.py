@@ -131,6 +131,7 @@ RULES = (
         f"The event's time is more than {LARGEST_CLOCK_LEAD_HOURS} hours after its receipt; "
         "the time of receipt is taken.",
         f"event_ts > received_at + interval {LARGEST_CLOCK_LEAD_HOURS} hours "
+        "and received_at >= timestamp'2000-01-01 00:00:00' "
         "and received_at < timestamp'2100-01-01 00:00:00'",
         severity="repair",
     ),

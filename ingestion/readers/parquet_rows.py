@@ -52,7 +52,9 @@ def read_parquet(split: Split, types: dict[str, str]) -> Iterator[pa.RecordBatch
         last = number + sum(file.metadata.row_group(group).num_rows for group in groups)
         for batch in _batches(file, groups):
             if batch is None:
-                damaged = [(row, f"damaged: row group {split.start}") for row in range(number, last)]
+                damaged = [
+                    (row, f"damaged: row group {split.start}") for row in range(number, last)
+                ]
                 yield _bad(bad_rows(split, damaged, tuple(types)), types)
                 return
             count = batch.num_rows

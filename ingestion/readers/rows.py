@@ -132,7 +132,9 @@ def row_batch(
     nulls = pa.nulls(count, pa.string())
     extra = nulls if extra is None else extra
     cleaned = [
-        cleaned_json(column) if name in JSON_COLUMNS and column.type == pa.string() else (column, {})
+        cleaned_json(column)
+        if name in JSON_COLUMNS and column.type == pa.string()
+        else (column, {})
         for name, column in zip([*wanted, "extra"], [*columns, extra], strict=True)
     ]
     repairs = with_repairs(repairs, [masks for _, masks in cleaned], count)

@@ -40,7 +40,9 @@ def parquet(table: pa.Table = TABLE, **options: Any) -> bytes:
     return bytes(sink.getvalue())
 
 
-LONG = (HEADER + "\n" + "".join(f"e{i},page_view,2026-03-01,v{i * i}\n" for i in range(9000))).encode()
+LONG = (
+    HEADER + "\n" + "".join(f"e{i},page_view,2026-03-01,v{i * i}\n" for i in range(9000))
+).encode()
 
 
 @dataclass(frozen=True)
@@ -55,13 +57,17 @@ class Refused:
 REFUSED = (
     Refused("empty.csv", b"", "the file is empty"),
     Refused("header alone.csv", HEADER.encode(), "No rows in"),
-    Refused("blank lines alone.csv", b"\n\n\n", "the first line is blank; it must name the columns"),
+    Refused(
+        "blank lines alone.csv", b"\n\n\n", "the first line is blank; it must name the columns"
+    ),
     Refused("a blank first line.csv", b"\n" + CSV.encode(), "the first line is blank"),
     Refused("no rows.parquet", parquet(TABLE.slice(0, 0)), "No rows in"),
     Refused("utf16.csv", CSV.encode("utf-16"), "the file is UTF-16; save it as UTF-8"),
     Refused("utf16 without a mark.csv", CSV.encode("utf-16-le"), "seems to be UTF-16; save it as"),
     Refused("utf16 big.jsonl", JSONL.encode("utf-16-be"), "seems to be UTF-16; save it as UTF-8"),
-    Refused("mac.csv", CSV.replace("\n", "\r").encode(), "carriage returns alone; convert with: tr"),
+    Refused(
+        "mac.csv", CSV.replace("\n", "\r").encode(), "carriage returns alone; convert with: tr"
+    ),
     Refused("semicolons.csv", CSV.replace(",", ";").encode(), "semicolons: export it with commas"),
     Refused("tabs.csv", CSV.replace(",", "\t").encode(), "tabs: export it with commas"),
     Refused("twice.csv", (HEADER + ",event_id\n").encode(), "two columns are named 'event_id'; re"),
@@ -69,7 +75,9 @@ REFUSED = (
     Refused("case.csv", CSV.replace("visitor_id", "Visitor_Id").encode(), "is it 'Visitor_Id'?"),
     Refused("no header.csv", CSV.partition("\n")[2].encode(), "missing column event_id"),
     Refused("json.csv", JSONL.encode(), "missing column event_id"),
-    Refused("one line of json.csv", JSONL.replace("\n", ",").encode() * 2000, "missing column"),
+    Refused(
+        "one line of json.csv", JSONL.replace("\n", ",").encode() * 2000, "two columns are named"
+    ),
     Refused("csv.jsonl", CSV.encode(), "6 of 6 rows are bad"),
     Refused("parquet.csv", parquet(), "the file is Parquet; rename it to end in .parquet"),
     Refused("csv.parquet", CSV.encode(), "not readable as parquet: .*fetch it again"),
@@ -121,7 +129,8 @@ READ = {
     "NUL behind the end.csv": CSV.encode() + b"\0" * 4096,
     "gzip without its ending.csv": gzip.compress(CSV.encode()),
     "two members.csv.gz": gzip.compress(CSV[:99].encode()) + gzip.compress(CSV[99:].encode()),
-    "two frames.csv.zst": zstandard.compress(CSV[:99].encode()) + zstandard.compress(CSV[99:].encode()),
+    "two frames.csv.zst": zstandard.compress(CSV[:99].encode())
+    + zstandard.compress(CSV[99:].encode()),
     "two streams.csv.bz2": bz2.compress(CSV[:99].encode()) + bz2.compress(CSV[99:].encode()),
     "array.json": b" [" + ",".join(JSONL.splitlines()).encode() + b"]\n",
     "array of lines.json": b"[\n" + ",\n".join(JSONL.splitlines()).encode() + b"\n]\n",
@@ -233,7 +242,9 @@ TYPED = (
         for unit in ("us", "ms")
         for value in (2**63 - 1, -(2**63) + 1, 0)
     ),
-    Typed("no time", "event_ts", third(None, MICROSECOND, pa.timestamp("us")), ("missing_event_ts",)),
+    Typed(
+        "no time", "event_ts", third(None, MICROSECOND, pa.timestamp("us")), ("missing_event_ts",)
+    ),
     Typed(
         "receipt at the end of time",
         "received_at",
@@ -343,7 +354,13 @@ def test_rows_of_a_damaged_page_are_set_aside_and_the_others_read(
         0, "event_id", pa.array([f"page-{i:03}" for i in range(15)])
     )
     content = bytearray(
-        parquet(table, row_group_size=5, compression="none", use_dictionary=False, write_page_checksum=True)
+        parquet(
+            table,
+            row_group_size=5,
+            compression="none",
+            use_dictionary=False,
+            write_page_checksum=True,
+        )
     )
     at = content.index(b"page-007")
     content[at + 5 : at + 8] = b"999"

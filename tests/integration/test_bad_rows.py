@@ -247,7 +247,7 @@ VALUES = (
     ),
     loaded("visitor of 512 wide characters", visitor_id="\U0001f600" * 512),
     loaded("SQL", visitor_id=SQL, order_id=SQL, search_term=SQL, coupon=SQL),
-    loaded("quotes and breaks", visitor_id='a"b\'c\nd\te\\f%s{}', search_term='"\r\n"'),
+    loaded("quotes and breaks", visitor_id="a\"b'c\nd\te\\f%s{}", search_term='"\r\n"'),
     loaded("a blank line within", search_term="a\n\n \n\nb"),
     loaded("COPY's own words", visitor_id="\\N", order_id="\\.", coupon="\\x41"),
     loaded("emoji and right-to-left marks", visitor_id="\U0001f600\u202e\u200fx", coupon="\ufeffx"),
@@ -258,7 +258,11 @@ VALUES = (
     loaded("id is true", {"visitor_id": "true"}, visitor_id=True),
     loaded("words for nothing", visitor_id="null", user_id="NaN", order_id="undefined"),
     # -- types, flags, properties
-    loaded("type in capitals", {"event_type": "custom", "event_name": "Purchase"}, event_type="Purchase"),
+    loaded(
+        "type in capitals",
+        {"event_type": "custom", "event_name": "Purchase"},
+        event_type="Purchase",
+    ),
     loaded("type of SQL", {"event_type": "custom", "event_name": SQL}, event_type=SQL),
     loaded("bot yes", {"is_bot": True}, is_bot="YES"),
     loaded("bot perhaps", {"is_bot": None}, is_bot="perhaps"),
@@ -349,7 +353,7 @@ JSON_BYTES = (
     broken_json("words", b"ERROR 502 Bad Gateway", formats=("jsonl",)),
     broken_json("deep brackets", b"[" * 100_000, formats=("jsonl",)),
     broken_json("deep objects", b'{"a":' * 100_000 + b"1" + b"}" * 100_000),
-    broken_json("a raw tab in a text", TERM.replace(b"@\"", b"\t\"")),
+    broken_json("a raw tab in a text", TERM.replace(b'@"', b'\t"')),
     repaired_json("NUL escaped", TERM.replace(b'"@"', b'"a\\u0000b"'), "ab", "nul_removed"),
     repaired_json("NUL raw", TERM.replace(b'"@"', b'"a\0b"'), "ab", "nul_removed"),
     repaired_json("NUL legal", TERM.replace(b'"@"', b'"\\\\u0000"'), "\\u0000"),
@@ -360,7 +364,10 @@ JSON_BYTES = (
         "overlong", TERM.replace(b'"@"', b'"\xc0\xaf"'), "\ufffd" * 2, "invalid_utf8_replaced"
     ),
     repaired_json(
-        "a sequence cut short", TERM.replace(b'"@"', b'"\xf0\x9f\x98"'), "\ufffd", "invalid_utf8_replaced"
+        "a sequence cut short",
+        TERM.replace(b'"@"', b'"\xf0\x9f\x98"'),
+        "\ufffd",
+        "invalid_utf8_replaced",
     ),
     repaired_json(
         "CESU surrogates",
@@ -375,7 +382,9 @@ JSON_BYTES = (
         "low surrogate", TERM.replace(b'"@"', b'"x\\ude00"'), "x\ufffd", "lone_surrogate_replaced"
     ),
     repaired_json("surrogate pair", TERM.replace(b'"@"', b'"\\ud83d\\ude00"'), "\U0001f600"),
-    repaired_json("the same name twice", json_line(search_term="a")[:-1] + b', "search_term": "b"}', "b"),
+    repaired_json(
+        "the same name twice", json_line(search_term="a")[:-1] + b', "search_term": "b"}', "b"
+    ),
     repaired_json("a byte order mark within", TERM.replace(b'"@"', b'"\xef\xbb\xbfx"'), "\ufeffx"),
     Case(
         "a number of 5,000 digits",
@@ -449,7 +458,12 @@ CSV_BYTES = (
     repaired_csv("a carriage return in quotes", CSV_TERM.replace(b",@,", b',"a\rb",'), "a\rb"),
     repaired_csv("a Windows line end", CSV_TERM + b"\r", "@"),
     repaired_csv("NUL raw", CSV_TERM.replace(b",@,", b",a\0b,"), "ab", "nul_removed"),
-    repaired_csv("latin-1 in a column", CSV_TERM.replace(b",@,", b",\xe9,"), "\ufffd", "invalid_utf8_replaced"),
+    repaired_csv(
+        "latin-1 in a column",
+        CSV_TERM.replace(b",@,", b",\xe9,"),
+        "\ufffd",
+        "invalid_utf8_replaced",
+    ),
     repaired_csv(
         "both in a quoted line break",
         CSV_TERM.replace(b",@,", b',"a\0\n\xe9",'),
@@ -572,9 +586,14 @@ def outcomes(
             return iter(cursor.fetchall())
 
         cursor.execute("set local timezone = 'UTC'")
-        paths = {file_id: Path(path).stem for file_id, path in query("select file_id, path from ops.files")}
+        paths = {
+            file_id: Path(path).stem
+            for file_id, path in query("select file_id, path from ops.files")
+        }
         found = {key: Outcome({}, {}, {}, {}) for key in paths.values()}
-        for file_id, row, event in query("select file_id, source_row, to_jsonb(e) from raw.events as e"):
+        for file_id, row, event in query(
+            "select file_id, source_row, to_jsonb(e) from raw.events as e"
+        ):
             found[paths[file_id]].events[row] = event
         for file_id, row, *item in query(
             "select file_id, source_row, i.line_id, product_id, quantity, unit_price "

