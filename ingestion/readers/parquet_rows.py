@@ -146,25 +146,6 @@ def _within_years(values: pa.Array) -> pa.Array:
     return typed.cast(pa.timestamp("us"), safe=False).cast(pa.timestamp("us", tz="UTC"))
 
 
-def _sound_items(items: pa.Array) -> bool:
-    """Return whether typed items are what a list of texts would have become."""
-    flat = items.flatten()
-    if flat.null_count or flat.field("line_id").null_count:
-        return False
-    for field in flat.type:
-        if field.type == pa.string():
-            values = flat.field(field.name)
-            try:
-                values.cast(pa.binary()).cast(pa.string())
-            except pa.ArrowInvalid:
-                return False
-            blank = pc.or_(pc.starts_with(values, " "), pc.ends_with(values, " "))
-            bad = pc.or_(pc.or_(blank, pc.equal(values, "")), pc.match_substring(values, "\0"))
-            if pc.any(bad).as_py():
-                return False
-    return True
-
-
 def _cleaned(columns: list[pa.Array]) -> tuple[list[pa.Array], pa.Array | None]:
     """Return the columns with their texts repaired, and the repairs of each row, if any."""
     found: dict[str, pa.Array] = {}
@@ -205,5 +186,5 @@ def _typed(batch: pa.RecordBatch, name: str, spark_type: str) -> pa.Array:
     if pa.types.is_fixed_size_binary(values.type):
         values = values.cast(pa.binary())
     if pa.types.is_binary(values.type) or pa.types.is_large_binary(values.type):
-        return cleaned_array(values)[0]
+        return values.cast(pa.binary()).view(pa.string())
     return values.cast(wanted)

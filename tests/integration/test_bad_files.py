@@ -16,8 +16,6 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
-from ingestion.contract.arrow import arrow_type
-from ingestion.contract.events import ITEMS_SPARK_TYPE
 from ingestion.errors import InputError
 
 Query = Callable[..., list[tuple[Any, ...]]]
@@ -186,22 +184,10 @@ def invalid_text(type_: pa.DataType) -> pa.Array:
     return third(b"a\0\xff", b"a", pa.binary()).view(type_)
 
 
-TYPED_ITEMS = arrow_type(ITEMS_SPARK_TYPE)
 LOOSE_ITEMS = pa.list_(
     pa.struct([("product_id", pa.string()), ("unit_price", pa.decimal128(38, 10))])
 )
 MICROSECOND = 1_772_359_200_000_000
-
-
-def invalid_items(type_: pa.DataType) -> pa.Array:
-    """Return items whose third product id has a NUL and a byte that is no UTF-8."""
-    ids = invalid_text(pa.string())
-    fields = [
-        ids if field.name == "product_id" else pa.nulls(COUNT, field.type)
-        for field in type_.value_type
-    ]
-    items = pa.StructArray.from_arrays(fields, fields=list(type_.value_type))
-    return pa.ListArray.from_arrays(pa.array(range(COUNT + 1), pa.int32()), items).cast(type_)
 
 
 @dataclass(frozen=True)
@@ -287,40 +273,6 @@ TYPED = (
         "items",
         third([{"product_id": "p", "unit_price": Decimal("1.5")}], None, LOOSE_ITEMS),
         expected=("(select unit_price from raw.event_items)", Decimal("1.5")),
-    ),
-    Typed(
-        "no UTF-8 in items with other types",
-        "items",
-        invalid_items(LOOSE_ITEMS),
-        (),
-        BOTH,
-        ("(select product_id from raw.event_items where event_id = 'e2')", "a\ufffd"),
-    ),
-    Typed(
-        "no UTF-8 in items",
-        "items",
-        invalid_items(TYPED_ITEMS),
-        (),
-        BOTH,
-        ("(select product_id from raw.event_items where event_id = 'e2')", "a\ufffd"),
-    ),
-    Typed(
-        "items without line ids",
-        "items",
-        third([{"product_id": "p"}, {"product_id": "q"}], None, TYPED_ITEMS),
-        expected=("(select string_agg(line_id, ',') from raw.event_items)", "1,2"),
-    ),
-    Typed(
-        "items with a null",
-        "items",
-        third([{"product_id": "p", "line_id": "1"}, None], None, TYPED_ITEMS),
-        reasons=("invalid_items",),
-    ),
-    Typed(
-        "items without a product",
-        "items",
-        third([{"product_id": " ", "line_id": "1"}], None, TYPED_ITEMS),
-        reasons=("missing_product_id",),
     ),
     Typed("nested ids", "user_id", third({"a": 1}, None, pa.struct([("a", pa.int8())]))),
     Typed("a map", "note", third([("k", 1)], None, pa.map_(pa.string(), pa.int8()))),
