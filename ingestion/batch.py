@@ -16,7 +16,7 @@ from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 from ingestion import aggregates, lake, load, stage
-from ingestion.adapters import adapter_for
+from ingestion.adapters import Adapter, adapter_for
 from ingestion.errors import InputError
 from ingestion.files import InputFile, expand, inspect
 from ingestion.postgres import apply_ddl, connect
@@ -86,7 +86,7 @@ def ingest(
     with load.exclusive(settings, lambda: report("Another load is running: waiting for it")):
         with connect(settings) as connection, connection.cursor() as cursor:
             load.check_id_key(cursor, fingerprint(settings.id_key))
-            known = {} if force else load.loaded_files(cursor, source, files)
+            known = {} if force else load.loaded_files(cursor, adapter.name, files)
         fresh = [file for file in files if file.sha256 not in known]
         skipped = {str(file.path): known[file.sha256] for file in files if file.sha256 in known}
         if not fresh and not aggregates.is_behind(settings):
@@ -95,7 +95,7 @@ def ingest(
             catch_up(engine, settings, report)
             if not fresh:
                 return LoadResult(None, skipped_files=skipped, seconds=_since(began))
-            result = _load(engine, settings, fresh, source, max_quarantined, began, report)
+            result = _load(engine, settings, fresh, adapter, max_quarantined, began, report)
     return LoadResult(**{**result.as_dict(), "skipped_files": skipped, "seconds": _since(began)})
 
 
@@ -130,7 +130,7 @@ def _load(
     spark: SparkSession,
     settings: Settings,
     files: list[InputFile],
-    source: str,
+    adapter: Adapter,
     max_quarantined: float,
     began: float,
     report: Report,
@@ -140,8 +140,7 @@ def _load(
         load_id = load.last_load_id(cursor) + 1
     report("Validating, and writing the lake")
     partitions = parallelism(spark, settings)
-    hashing = Hashing(settings.id_key, adapter_for(source).person_columns)
-    rows = _validated(spark, files, source, partitions, hashing if settings.id_key else None)
+    rows = validated(spark, settings, files, adapter)
     written = lake.write(rows, settings.lake, load_id)
     try:
         _check_written(settings, written, files, max_quarantined)
@@ -154,7 +153,7 @@ def _load(
         counts = load.move(
             cursor,
             load_id=load_id,
-            source=source,
+            source=adapter.name,
             started_at=started_at,
             seconds=lambda: _since(began),
             files=files,
@@ -173,16 +172,14 @@ def _load(
     return LoadResult(load_id, **asdict(counts), reasons=written.reasons, repairs=written.repairs)
 
 
-def _validated(
-    spark: SparkSession,
-    files: list[InputFile],
-    source: str,
-    partitions: int,
-    hashing: Hashing | None,
+def validated(
+    spark: SparkSession, settings: Settings, files: list[InputFile], adapter: Adapter
 ) -> DataFrame:
-    adapter = adapter_for(source)
+    """Return the rows of the files as `validate` judges them, people's ids hashed if asked for."""
+    hashing = Hashing(settings.id_key, adapter.person_columns) if settings.id_key else None
+    partitions = parallelism(spark, settings)
     frames = [
-        validate(adapter.candidates(rows), source, bot_agents=bot_agents())
+        validate(adapter.candidates(rows), adapter.name, bot_agents=bot_agents())
         for rows in read(spark, files, adapter.columns, partitions=partitions, hashing=hashing)
     ]
     return reduce(lambda one, other: one.unionByName(other), frames)

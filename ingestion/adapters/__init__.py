@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
-from ingestion.adapters import native, rees46
+from pathlib import Path
+
+from ingestion.adapters import mapping, native, rees46, retailrocket
 from ingestion.adapters.adapter import Adapter
+from ingestion.adapters.mapping_file import is_mapping_file, read_mapping
 from ingestion.errors import UsageError
 
-ADAPTERS: dict[str, Adapter] = {a.name: a for a in (native.ADAPTER, rees46.ADAPTER)}
+ADAPTERS: dict[str, Adapter] = {
+    a.name: a for a in (native.ADAPTER, rees46.ADAPTER, retailrocket.ADAPTER)
+}
 
 
 def adapter_for(source: str) -> Adapter:
-    """Return the adapter of a source. Raises UsageError for one that is not known."""
+    """Return the adapter of a source, or of a mapping file (a path that ends in .yml or .yaml).
+
+    Raises UsageError for a source that is not known and for a mapping that cannot be.
+    """
+    if is_mapping_file(source):
+        return mapping.adapter_of(read_mapping(Path(source), ADAPTERS))
     if source not in ADAPTERS:
-        raise UsageError(f"Unknown source {source!r}. Known: {', '.join(sorted(ADAPTERS))}.")
+        raise UsageError(
+            f"Unknown source {source!r}. Known: {', '.join(sorted(ADAPTERS))}; "
+            "or a mapping of your own, such as my-shop.yml."
+        )
     return ADAPTERS[source]

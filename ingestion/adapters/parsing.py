@@ -5,7 +5,7 @@ Only functions in which the engines agree are used here; see docs/decisions/0001
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import reduce
 
@@ -38,10 +38,11 @@ def amount(column: Column) -> Parsed:
     return Parsed(value, raw.isNotNull() & value.isNull())
 
 
-def timestamp(column: Column) -> Parsed:
+def timestamp(column: Column, timezone: str | None = None) -> Parsed:
     """Parse a time: ISO 8601 with or without a zone, "... UTC", yyyymmdd, or a count since 1970.
 
-    Without a zone it is UTC. A count is in seconds, milliseconds or microseconds by its number of
+    Without a zone it is UTC, or the local time of `timezone` (an IANA name): of an hour that comes
+    twice the first, and in an hour that is left out the time that clocks show instead. A count is in seconds, milliseconds or microseconds by its number of
     digits (9 to 10, 12 to 13, 15 to 16), with or without a fraction; 8 digits are a date. Anything
     else is no time: engines would read "10:00" as today, and "2026" as a year.
     """
@@ -54,6 +55,9 @@ def timestamp(column: Column) -> Parsed:
         .when(raw.rlike(r"^[12][0-9]{7}$"), of_date.try_cast("timestamp"))
         .when(raw.rlike(_COUNT), _counted_time(raw))
     )
+    if timezone is not None:
+        is_local = raw.rlike(_LOCAL)
+        value = F.when(is_local, F.to_utc_timestamp(value, timezone)).otherwise(value)
     return Parsed(value, raw.isNotNull() & value.isNull())
 
 
@@ -61,6 +65,7 @@ _ISO = (
     r"^[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.,][0-9]{1,9})?)?"
     r" ?([Zz]|UTC|GMT|[+-][0-9]{2}(:?[0-9]{2})?)?)?$"
 )
+_LOCAL = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt ][0-9:.,]+)?$|^[12][0-9]{7}$"
 _COUNT = r"^([0-9]{9,10}|[0-9]{12,13}|[0-9]{15,16})([.][0-9]+)?$"
 
 
@@ -100,12 +105,27 @@ def item(**values: Column) -> Column:
     )
 
 
-def event_type(name: Column, types: Mapping[str, str]) -> Column:
-    """Return the contract's event type of a source's event name; what is not known is `custom`."""
+def event_type(
+    name: Column, types: Mapping[str, str], default: str = CUSTOM_EVENT_TYPE
+) -> Column:
+    """Return the contract's event type of a source's event name, `default` if it is not known."""
     mapped = F.when(name.isNull(), F.lit(None))
     for theirs, ours in types.items():
         mapped = mapped.when(name == theirs, F.lit(ours))
-    return mapped.otherwise(F.lit(CUSTOM_EVENT_TYPE))
+    return mapped.otherwise(F.lit(default))
+
+
+def query_value(url: Column, *names: str) -> Column:
+    """Return the decoded value of the first of the parameters that an address has."""
+    found = []
+    for name in names:
+        raw = F.nullif(F.regexp_extract(url, rf"[?&]{name}=([^&#]*)", 1), F.lit(""))
+        found.append(F.coalesce(F.try_url_decode(raw), raw))
+    return text(F.coalesce(*found))
+
+
+CLICK_IDS = ("gclid", "gbraid", "wbraid", "dclid", "fbclid", "msclkid", "ttclid", "twclid")
+"""The parameters by which advertisers know a click again."""
 
 
 def content_hash(*columns: Column) -> Column:
@@ -120,18 +140,30 @@ def whole_number(column: Column) -> Parsed:
     return Parsed(value, raw.isNotNull() & value.isNull())
 
 
-def items(column: Column) -> Parsed:
+@dataclass(frozen=True)
+class ItemTexts:
+    """How to read the lines of a JSON list: their schema, and the text of a contract's column."""
+
+    schema: str
+    text_of: Callable[[Column, str], Column]
+
+
+NATIVE_ITEMS = ItemTexts(_RAW_ITEMS, lambda item, name: item[name])
+
+
+def items(column: Column, texts: ItemTexts = NATIVE_ITEMS) -> Parsed:
     """Parse a JSON list of products; a line without an id gets its position, from 1."""
-    raw = F.from_json(column, _RAW_ITEMS)
-    value = F.transform(raw, _item)
+    raw = F.from_json(column, texts.schema)
+    value = F.transform(raw, lambda item, position: _item(item, position, texts))
     is_list = F.trim(column).rlike(r"(?s)^\[.*\]$")
     return Parsed(value, text(column).isNotNull() & (~is_list | raw.isNull()))
 
 
-def item_numbers_invalid(column: Column) -> Column:
+def item_numbers_invalid(column: Column, texts: ItemTexts = NATIVE_ITEMS) -> Column:
     """Return true where a number of a product, as JSON text, is not one."""
-    raw = F.from_json(column, _RAW_ITEMS)
-    return F.coalesce(F.exists(raw, _has_invalid_number), F.lit(False))
+    raw = F.from_json(column, texts.schema)
+    found = F.exists(raw, lambda item: _has_invalid_number(item, texts))
+    return F.coalesce(found, F.lit(False))
 
 
 def issues(*found: tuple[str, Column]) -> Column:
@@ -147,10 +179,10 @@ def merged_properties(properties: Column, extra: Column) -> Column:
     return F.when(own.isNull(), extra).when(extra.isNull(), own).otherwise(both)
 
 
-def _item(item: Column, position: Column) -> Column:
+def _item(item: Column, position: Column, texts: ItemTexts) -> Column:
     fields = []
     for column in ITEM_COLUMNS:
-        raw = text(F.translate(item[column.name], "\x00", ""))  # from an escape inside the text
+        raw = text(F.translate(texts.text_of(item, column.name), "\x00", ""))  # from an escape inside the text
         if column.name == "line_id":
             value = F.coalesce(raw, (position + 1).cast("string"))
         elif column.type == "int":
@@ -175,10 +207,10 @@ def _whole(raw: Column) -> Column:
     return F.when(number == F.floor(number), number.try_cast("int"))
 
 
-def _has_invalid_number(item: Column) -> Column:
+def _has_invalid_number(item: Column, texts: ItemTexts) -> Column:
     flags = []
     for column in ITEM_COLUMNS:
-        raw = text(item[column.name])
+        raw = text(texts.text_of(item, column.name))
         if column.type == "int":
             flags.append(raw.isNotNull() & _whole(raw).isNull())
         elif column.type == AMOUNT:

@@ -155,9 +155,9 @@ def _repeated(value: Any, type_: pa.DataType, count: int) -> pa.Array:
 
 def json_text(value: Any) -> str:
     try:
-        return orjson.dumps(value).decode()
+        return orjson.dumps(value, default=str).decode()
     except TypeError:  # a whole number of more than 64 bits
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
 
 
 def as_text(value: Any) -> str | None:
