@@ -16,7 +16,8 @@ from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 from ingestion import aggregates, lake, load, stage
-from ingestion.adapters import Adapter, adapter_for
+from ingestion.adapters import adapter_for
+from ingestion.adapters.adapter import Adapter
 from ingestion.errors import InputError
 from ingestion.files import InputFile, expand, inspect
 from ingestion.postgres import apply_ddl, connect

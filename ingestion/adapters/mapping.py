@@ -18,7 +18,7 @@ Parquet, with columns by any name, nested ones included. `docs/mapping.md` expla
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial, reduce
 
 from pyspark.sql import Column as SparkColumn
@@ -32,6 +32,7 @@ from ingestion.contract.events import (
     CUSTOM_EVENT_TYPE,
     EVENT_TYPES,
     ITEM_COLUMNS,
+    ITEMS_SPARK_TYPE,
     SOURCE_COLUMNS,
     Column,
 )
@@ -72,9 +73,9 @@ def adapt(rows: DataFrame, *, mapping: Mapping) -> DataFrame:
     values = {name: p.value for name, p in parsed.items()}
     values |= _event_names(mapping, texts)
     values |= _traffic_of_url(texts)
-    items = _products(mapping.items, values["event_id"])
+    items = _products(mapping, values["event_id"])
     agent = F.when(user_agent.isNotNull(), F.to_json(F.struct(user_agent.alias("user_agent"))))
-    properties = parsing.merged_properties(F.col("extra"), items.left)
+    properties = parsing.merged_properties(F.col("extra"), items.rest)
     values["properties"] = parsing.merged_properties(properties, agent)
     numbers = [p.is_invalid for name, p in parsed.items() if TYPE_OF[name] == parsing.AMOUNT]
     return candidates(
@@ -144,26 +145,40 @@ def _traffic_of_url(texts: dict[str, SparkColumn]) -> dict[str, SparkColumn]:
 
 @dataclass(frozen=True)
 class _Products:
-    """The items, whether they are no list, whether a number among them is none.
+    """The items, null where there are none; whether they are no list; whether a number is none.
 
-    `left` is a JSON object of what the row says of a product without naming it.
+    `rest` is a JSON object of the columns they are made of, for where they are not taken.
     """
 
-    value: SparkColumn | None = None
-    is_invalid: SparkColumn = field(default_factory=lambda: F.lit(False))
-    numbers_invalid: SparkColumn = field(default_factory=lambda: F.lit(False))
-    left: SparkColumn = field(default_factory=lambda: F.lit(None).cast("string"))
+    value: SparkColumn
+    is_invalid: SparkColumn
+    numbers_invalid: SparkColumn
+    rest: SparkColumn
 
 
-def _products(items: Items | None, event_id: SparkColumn) -> _Products:
-    if items is None:
-        return _Products()
-    if items.list_column is None:
-        return _own_product(items, event_id)
-    text = column_of(items.list_column)
-    texts = _item_texts(items)
+def _products(mapping: Mapping, event_id: SparkColumn) -> _Products:
+    """Return the products of the first form that gives any."""
+    value = F.lit(None).cast(ITEMS_SPARK_TYPE)
+    is_invalid, numbers_invalid, left = F.lit(False), F.lit(False), F.lit(None).cast("string")
+    for items in mapping.items:
+        found = _listed(items) if items.list_column else _own_product(items, event_id)
+        is_unused = value.isNotNull() | found.value.isNull()
+        left = parsing.merged_properties(left, F.when(is_unused, found.rest))
+        value = F.coalesce(value, found.value)
+        is_invalid = is_invalid | found.is_invalid
+        numbers_invalid = numbers_invalid | found.numbers_invalid
+    return _Products(value, is_invalid, numbers_invalid, left)
+
+
+def _listed(items: Items) -> _Products:
+    text, texts = column_of(items.list_column or ""), _item_texts(items)
     parsed = parsing.items(text, texts)
-    return _Products(parsed.value, parsed.is_invalid, parsing.item_numbers_invalid(text, texts))
+    return _Products(
+        value=F.when(F.size(parsed.value) > 0, parsed.value),
+        is_invalid=parsed.is_invalid,
+        numbers_invalid=parsing.item_numbers_invalid(text, texts),
+        rest=F.lit(None).cast("string"),
+    )
 
 
 def _item_texts(items: Items) -> parsing.ItemTexts:
@@ -196,9 +211,10 @@ def _own_product(items: Items, event_id: SparkColumn) -> _Products:
     sources = dict.fromkeys(n for value in items.values.values() for n in value.columns)
     rest = F.to_json(F.struct(*[column_of(name) for name in sources]))
     return _Products(
-        value=F.when(is_named, F.array(parsing.item(**values))),
+        value=F.when(is_named, F.array(parsing.item(**values)).cast(ITEMS_SPARK_TYPE)),
+        is_invalid=F.lit(False),
         numbers_invalid=is_named & reduce(SparkColumn.__or__, invalid),
-        left=F.when(~is_named & (rest != "{}"), rest),
+        rest=F.when(rest != "{}", rest),
     )
 
 

@@ -33,7 +33,15 @@ OTHER_KEYS = ("source", "timezone", "event_types", "default_event_type", "user_a
 REQUIRED_KEYS = ("source", "event_id", "event_type", "event_ts", "visitor_id")
 ITEM_KEYS = ("list", *(c.name for c in ITEM_COLUMNS))
 WHOLE_ROW = "row"
-IP_NAMES = {"ip", "ip_address", "client_ip", "remote_addr", "remote_ip", "user_ip", "x_forwarded_for"}
+IP_NAMES = {
+    "ip",
+    "ip_address",
+    "client_ip",
+    "remote_addr",
+    "remote_ip",
+    "user_ip",
+    "x_forwarded_for",
+}
 # The reader's own columns, beside those of the file.
 TAKEN_NAMES = {"file_id", "source_row", "record", "row_issue", "repairs", "extra", "whole_row"}
 
@@ -62,7 +70,8 @@ class Items:
 class Mapping:
     """A mapping file's content. `hash_of` are the columns the event id is a hash of.
 
-    An empty `hash_of` means the whole row, None that `values` has the event id.
+    An empty `hash_of` means the whole row, None that `values` has the event id. Of `items` the
+    first that gives a product counts.
     """
 
     source: str
@@ -70,17 +79,19 @@ class Mapping:
     hash_of: tuple[str, ...] | None = None
     event_types: dict[str, str] = field(default_factory=dict)
     default_event_type: str = CUSTOM_EVENT_TYPE
-    items: Items | None = None
+    items: tuple[Items, ...] = ()
     timezone: str | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:
         """The file's columns and paths that are read."""
-        values = list(self.values.values())
-        if self.items and self.items.list_column is None:
-            values += self.items.values.values()
-        names = [name for value in values for name in value.columns]
-        names += [self.items.list_column] if self.items and self.items.list_column else []
+        values, lists = list(self.values.values()), []
+        for items in self.items:
+            if items.list_column is None:
+                values += items.values.values()
+            else:
+                lists.append(items.list_column)
+        names = [name for value in values for name in value.columns] + lists
         return tuple(dict.fromkeys([*names, *(self.hash_of or ())]))
 
 
@@ -115,7 +126,7 @@ class _Reader:
             default_event_type=self._event_type(
                 ("default_event_type",), keys.get("default_event_type", CUSTOM_EVENT_TYPE)
             ),
-            items=self._items(keys[ITEMS]) if ITEMS in keys else None,
+            items=self._all_items(keys[ITEMS]) if ITEMS in keys else (),
             timezone=self._timezone(keys["timezone"]) if "timezone" in keys else None,
         )
         self._check_columns(mapping.columns)
@@ -182,7 +193,7 @@ class _Reader:
                 self._fail((*at, key), f"unknown key{_likely(key, known, names)}")
         missing = [key for key in required if key not in found]
         if missing:
-            self._fail(at, f"missing key {', '.join(missing)}")
+            self._fail(at, f"missing key {', '.join(missing)}; say which column it is")
 
     def _source(self, name: Any, known: set[str]) -> str:
         if not isinstance(name, str) or not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,62}", name):
@@ -213,12 +224,12 @@ class _Reader:
         return {name: self._event_type(("event_types", name), ours) for name, ours in types.items()}
 
     def _event_type(self, at: tuple[str, ...], ours: Any) -> str:
-        if ours in (*EVENT_TYPES, CUSTOM_EVENT_TYPE):
-            return str(ours)
-        close = difflib.get_close_matches(str(ours), EVENT_TYPES, n=1)
-        hint = f"is it {close[0]!r}? " if close else ""
-        known = ", ".join((*EVENT_TYPES, CUSTOM_EVENT_TYPE))
-        self._fail(at, f"no event type {_shown(ours)}; {hint}One of {known}")
+        if ours not in (*EVENT_TYPES, CUSTOM_EVENT_TYPE):
+            close = difflib.get_close_matches(str(ours), EVENT_TYPES, n=1)
+            hint = f"is it {close[0]!r}? " if close else ""
+            known = ", ".join((*EVENT_TYPES, CUSTOM_EVENT_TYPE))
+            self._fail(at, f"no event type {_shown(ours)}; {hint}One of {known}")
+        return str(ours)
 
     # -- values ------------------------------------------------------------------------------
 
@@ -255,6 +266,9 @@ class _Reader:
         if not names or not all(isinstance(name, str) for name in names):
             self._fail(at, f"it is {_shown(found)} and must name a column, or a list of columns")
         return tuple(dict.fromkeys(names))
+
+    def _all_items(self, found: Any) -> tuple[Items, ...]:
+        return tuple(self._items(one) for one in (found if isinstance(found, list) else [found]))
 
     def _items(self, found: Any) -> Items:
         self._check_keys((ITEMS,), found, ITEM_KEYS, ("product_id",), ITEM_NAMES)

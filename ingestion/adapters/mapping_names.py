@@ -50,7 +50,13 @@ COLUMN_NAMES: dict[str, tuple[str, ...]] = {
         "customer",
         "login",
     ),
-    "source_session_id": ("session_id", "source_session_id", "user_session", "sessionid", "session"),
+    "source_session_id": (
+        "session_id",
+        "source_session_id",
+        "user_session",
+        "sessionid",
+        "session",
+    ),
     "order_id": (
         "order_id",
         "transaction_id",

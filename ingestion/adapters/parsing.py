@@ -42,9 +42,10 @@ def timestamp(column: Column, timezone: str | None = None) -> Parsed:
     """Parse a time: ISO 8601 with or without a zone, "... UTC", yyyymmdd, or a count since 1970.
 
     Without a zone it is UTC, or the local time of `timezone` (an IANA name): of an hour that comes
-    twice the first, and in an hour that is left out the time that clocks show instead. A count is in seconds, milliseconds or microseconds by its number of
-    digits (9 to 10, 12 to 13, 15 to 16), with or without a fraction; 8 digits are a date. Anything
-    else is no time: engines would read "10:00" as today, and "2026" as a year.
+    twice the first one, and in an hour left out what clocks show instead. A count is in seconds,
+    milliseconds or microseconds by its number of digits (9 to 10, 12 to 13, 15 to 16), with or
+    without a fraction; 8 digits are a date. Anything else is no time: engines would read "10:00"
+    as today, and "2026" as a year.
     """
     raw = text(column)
     of_date = F.concat_ws(
@@ -105,9 +106,7 @@ def item(**values: Column) -> Column:
     )
 
 
-def event_type(
-    name: Column, types: Mapping[str, str], default: str = CUSTOM_EVENT_TYPE
-) -> Column:
+def event_type(name: Column, types: Mapping[str, str], default: str = CUSTOM_EVENT_TYPE) -> Column:
     """Return the contract's event type of a source's event name, `default` if it is not known."""
     mapped = F.when(name.isNull(), F.lit(None))
     for theirs, ours in types.items():
@@ -182,7 +181,9 @@ def merged_properties(properties: Column, extra: Column) -> Column:
 def _item(item: Column, position: Column, texts: ItemTexts) -> Column:
     fields = []
     for column in ITEM_COLUMNS:
-        raw = text(F.translate(texts.text_of(item, column.name), "\x00", ""))  # from an escape inside the text
+        raw = text(
+            F.translate(texts.text_of(item, column.name), "\x00", "")
+        )  # from an escape inside the text
         if column.name == "line_id":
             value = F.coalesce(raw, (position + 1).cast("string"))
         elif column.type == "int":
