@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup up test lint format docs bench stop clean lock
+.PHONY: help setup up test soak lint format docs bench stop clean lock
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ test: lint ## All checks: the linters, then every test; what runs in an engine, 
 		echo "Once more on Apache Spark:"; \
 		CLICKMART_SPARK=local $(BIN)/python -m pytest tests/spark tests/integration/test_load.py; \
 	else echo "Not run on Apache Spark: no Java 17 or newer is there."; fi
+
+soak: $(READY) ## The long runs: kills at random times, hundreds of ways to split the events
+	$(BIN)/python -m pytest -m slow $(ARGS)
 
 lint: $(READY) ## ruff, mypy, sqlfluff and yamllint
 	$(BIN)/ruff format --check .

@@ -24,7 +24,7 @@ from ingestion.postgres import apply_ddl, connect
 from ingestion.readers import read
 from ingestion.readers.hashing import Hashing, fingerprint
 from ingestion.settings import PROJECT_DIR, Settings
-from ingestion.spark import parallelism, session
+from ingestion.spark import faults_in_one_line, parallelism, session
 from ingestion.validate import validate
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def ingest(
         skipped = {str(file.path): known[file.sha256] for file in files if file.sha256 in known}
         if not fresh and not aggregates.is_behind(settings):
             return LoadResult(None, skipped_files=skipped, seconds=_since(began))
-        with _session(settings, spark) as engine:
+        with _session(settings, spark) as engine, faults_in_one_line():
             catch_up(engine, settings, report)
             if not fresh:
                 return LoadResult(None, skipped_files=skipped, seconds=_since(began))

@@ -74,7 +74,11 @@ def stop(settings: Settings) -> bool:
     with FileLock(settings.home / "postgres.lock") if settings.home.exists() else nullcontext():
         if _running_pid(settings) is None:
             return False
-        _pg_ctl(settings, "stop", "-m", "fast", "-w", "-t", "60")
+        try:
+            _pg_ctl(settings, "stop", "-m", "fast", "-w", "-t", "60")
+        except DatabaseError:
+            if _running_pid(settings) is not None:  # else it went down by itself meanwhile
+                raise
         return True
 
 

@@ -15,7 +15,7 @@ from psycopg2.extras import Json, execute_values
 
 from ingestion import lake
 from ingestion.contract.events import CONTRACT_VERSION, ITEM_COLUMNS, Column
-from ingestion.errors import UsageError
+from ingestion.errors import DatabaseError, UsageError
 from ingestion.files import InputFile
 from ingestion.postgres import connect
 from ingestion.settings import Settings
@@ -108,10 +108,13 @@ def move(
         duplicate=duplicate,
         quarantined=written.quarantined_count,
     )
-    loaded = _insert_events(cursor, load_id, stage)
-    if loaded != counts.loaded:
-        raise AssertionError(f"{loaded} events moved, {counts.loaded} expected of {counts}")
-    _insert_quarantined(cursor, load_id, stage)
+    moved = (_insert_events(cursor, load_id, stage), _insert_quarantined(cursor, load_id, stage))
+    if moved != (counts.loaded, counts.quarantined):
+        # A crash of the server empties unlogged tables, the stages among them.
+        raise DatabaseError(
+            f"PostgreSQL lost staged rows: of {counts.loaded:,} events and {counts.quarantined:,} "
+            f"bad rows, {moved[0]:,} and {moved[1]:,} are left. Nothing is loaded; try again."
+        )
     _write_ledger(cursor, load_id, source, started_at, seconds(), counts, written)
     _write_files(cursor, load_id, source, files, written)
     _write_lake_files(cursor, load_id, counts, written)
@@ -207,16 +210,18 @@ def _value(column: Column) -> sql.Composable:
     ).format(name)
 
 
-def _insert_quarantined(cursor: Any, load_id: int, stage: Stage) -> None:
-    if stage.quarantined:
-        cursor.execute(
-            sql.SQL(
-                "insert into raw.quarantined_events "
-                "(load_id, source, file_id, source_row, reasons, record) "
-                "select {}, source, file_id, source_row, string_to_array(reasons, ','), record "
-                "from ({}) as staged"
-            ).format(sql.Literal(load_id), _all_of(stage.quarantined, QUARANTINED))
-        )
+def _insert_quarantined(cursor: Any, load_id: int, stage: Stage) -> int:
+    if not stage.quarantined:
+        return 0
+    cursor.execute(
+        sql.SQL(
+            "insert into raw.quarantined_events "
+            "(load_id, source, file_id, source_row, reasons, record) "
+            "select {}, source, file_id, source_row, string_to_array(reasons, ','), record "
+            "from ({}) as staged"
+        ).format(sql.Literal(load_id), _all_of(stage.quarantined, QUARANTINED))
+    )
+    return int(cursor.rowcount)
 
 
 def _write_ledger(

@@ -68,7 +68,7 @@ def connect(settings: Settings, *, autocommit: bool = False) -> Iterator[Any]:
         yield connection
         if not autocommit:
             connection.commit()
-    except psycopg2.OperationalError as error:
+    except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
         raise DatabaseError(f"PostgreSQL failed under way: {_first_line(error)}") from error
     finally:
         connection.close()

@@ -13,7 +13,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ingestion.errors import EngineError
+import psycopg2
+
+from ingestion.errors import ClickmartError, DatabaseError, EngineError
 from ingestion.settings import Settings
 
 if TYPE_CHECKING:
@@ -65,6 +67,8 @@ def session(settings: Settings) -> Iterator[SparkSession]:
 @contextmanager
 def _sail() -> Iterator[SparkSession]:
     os.environ.setdefault("RUST_LOG", "error")
+    # Programs started while a session is open are forked; gRPC's own care for forks disturbs them.
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
     from pysail.spark import SparkConnectServer
     from pyspark.sql import SparkSession
 
@@ -153,6 +157,28 @@ def _stderr_to(log: Path) -> Iterator[None]:
 def _configure(spark: SparkSession) -> None:
     spark.conf.set("spark.sql.session.timeZone", "UTC")
     spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", "100000")
+
+
+@contextmanager
+def faults_in_one_line() -> Iterator[None]:
+    """Raise what fails inside the engine's tasks as an error that says it in one line.
+
+    An engine hands on a task's error as text, the whole traceback of the worker in it.
+    """
+    try:
+        yield
+    except (ClickmartError, psycopg2.Error):
+        raise
+    except Exception as error:
+        lines = [line.strip() for line in str(error).splitlines()]
+        of_postgres = [line for line in lines if line.startswith("psycopg2.")]
+        of_system = [line for line in lines if line.startswith(("OSError: ", "MemoryError"))]
+        if of_postgres:
+            reason = of_postgres[0].partition(": ")[2]
+            raise DatabaseError(f"PostgreSQL failed under way: {reason}") from error
+        if of_system:
+            raise EngineError(f"A task of the engine failed: {of_system[-1]}") from error
+        raise
 
 
 def _first_line(error: Exception) -> str:

@@ -50,23 +50,23 @@ def spark() -> Iterator[Any]:
         yield spark
 
 
+def empty_warehouse(settings: Settings) -> None:
+    """Empty all tables of `raw` and `ops`, and the lake."""
+    from ingestion.postgres import connect
+
+    with connect(settings) as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "select string_agg(format('%I.%I', schemaname, tablename), ', ') from pg_tables "
+            "where schemaname in ('raw', 'ops')"
+        )
+        cursor.execute(f"truncate {cursor.fetchone()[0]}")
+    shutil.rmtree(settings.lake, ignore_errors=True)
+
+
 @pytest.fixture
 def forget_all(settings: Settings) -> Callable[[], None]:
     """A function that empties the database and the lake."""
-    from ingestion.postgres import connect
-
-    def run() -> None:
-        with connect(settings) as connection, connection.cursor() as cursor:
-            cursor.execute(
-                "truncate ops.loads, ops.files, ops.duplicates, ops.lake_files, "
-                "ops.aggregations, "
-                "raw.events, raw.event_items, "
-                "raw.quarantined_events, raw.agg_sessions, raw.agg_users, raw.agg_products, "
-                "raw.agg_daily_metrics"
-            )
-        shutil.rmtree(settings.lake, ignore_errors=True)
-
-    return run
+    return lambda: empty_warehouse(settings)
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ingestion.contract.rules import LARGEST_CLOCK_LEAD_HOURS
 from ingestion.generate.columns import Coded, Column, scramble
 from ingestion.generate.journeys import State
 from ingestion.generate.options import Format
@@ -103,6 +104,7 @@ DEFECTS = (
 )
 DEFECT_NAMES = tuple(defect.name for defect in DEFECTS)
 REPEATED_LINE = DEFECT_NAMES.index("repeated_line")
+IN_2150 = DEFECT_NAMES.index("year_2150")
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,8 @@ class Delivery:
     """One row per row of the block's file, in delivery order.
 
     `event` is a row of the simulation; a malformed row has another's content and an id of its
-    own. `defect` is a place in DEFECTS, -1 for a good row.
+    own. `defect` is a place in DEFECTS, -1 for a good row. A row whose time lies far ahead is not
+    stamped with its receipt: with that, a wrong time would be mended.
     """
 
     event: Ints
@@ -119,6 +122,7 @@ class Delivery:
     defect: Ints
     is_copy: Bools
     is_late: Bools
+    is_stamped: Bools
 
 
 def deliver(sim: Simulation) -> Delivery:
@@ -136,7 +140,9 @@ def deliver(sim: Simulation) -> Delivery:
     order = np.lexsort((ids, arrival))
     is_copy = np.repeat([False, True, False], [len(events), len(copies), len(templates)])
     all_defects = np.concatenate([np.full(len(events) + len(copies), -1), defect])
-    late = is_late[event] & ~is_copy & (all_defects < 0)
+    lead = sim.visitors.skew[sim.visits.visitor[sim.session[event]]]
+    is_stamped = (lead <= LARGEST_CLOCK_LEAD_HOURS * HOUR_MS) & (all_defects != IN_2150)
+    late = is_late[event] & ~is_copy & (all_defects < 0) & is_stamped
     return Delivery(
         event[order],
         ids[order],
@@ -144,6 +150,7 @@ def deliver(sim: Simulation) -> Delivery:
         all_defects[order],
         is_copy[order],
         late[order],
+        is_stamped[order],
     )
 
 

@@ -106,7 +106,7 @@ def _identity(sim: Simulation, delivery: Delivery) -> dict[str, Column]:
         "event_id": Ids(delivery.event_id, no_null),
         "event_type": coded(state, EVENT_TYPE_OF_STATE),
         "event_ts": Times(sim.time[event] + sim.visitors.skew[visitor], no_null),
-        "received_at": Times(delivery.received_at, no_null),
+        "received_at": Times(delivery.received_at, ~delivery.is_stamped),
         "visitor_id": Coded(visitor, visitor_ids(sim)),
         "user_id": Coded(person, user_ids(first, end)),
         "source_session_id": Coded(session, session_ids(sim)),
