@@ -168,7 +168,7 @@ def _keys_of(text: str) -> list[str]:
         found = orjson.loads(text)
     except orjson.JSONDecodeError:
         return []
-    return list(found) if isinstance(found, dict) else []
+    return [name for name in found if found[name] is not None] if isinstance(found, dict) else []
 
 
 def _bad_rows(rows: list[dict[str, Any]]) -> dict[str, Any]:

@@ -29,7 +29,7 @@ SAMPLED_ROWS = 10_000
 SAMPLED_VALUES = 1_000
 DEEPEST_PATH = 5
 MOST_EVENT_NAMES = 200
-ENOUGH = 0.9
+ENOUGH = 0.8
 """The share of values that must look like what the column's name promises."""
 # Names that mean something else inside another object: `user.id` is no event's id.
 MEANT_AT_THE_TOP = {
@@ -167,7 +167,7 @@ def _fits(ours: str, values: list[str]) -> bool:
     """Return whether most of the values look like what the column is to hold."""
     some = values[:SAMPLED_VALUES]
     if ours == "event_id":
-        return len(set(values)) >= ENOUGH * len(values)
+        return len(set(values)) > len(values) / 2  # a product's or a person's repeats more
     if ours == "event_type":
         return len(set(values)) <= MOST_EVENT_NAMES and not _mostly(_NUMBER.fullmatch, some)
     if ours == "page_url":
@@ -210,6 +210,8 @@ def _page(source: str, file: InputFile, sample: Sample) -> Iterator[str]:
         name for name in chosen if name not in ("event_id", "event_type", "event_ts", "visitor_id")
     ]
     yield from (_line(name, chosen[name]) for name in rest)
+    if AMOUNTS & set(rest) and "currency" not in chosen:
+        yield "# currency: {constant: EUR}  # ? without one it is the reporting currency"
     lines, taken = _items(texts, sample, used)
     yield from lines
     left = [path for path in (*texts, *sample.lists) if path not in used | taken]

@@ -136,8 +136,8 @@ def _event_names(mapping: Mapping, texts: dict[str, SparkColumn]) -> dict[str, S
 def _traffic_of_url(texts: dict[str, SparkColumn]) -> dict[str, SparkColumn]:
     if "page_url" not in texts or any(name in texts for name in TRAFFIC_COLUMNS):
         return {}
-    found = {name: parsing.query_value(texts["page_url"], name) for name in UTM_COLUMNS}
-    return {**found, "click_id": parsing.query_value(texts["page_url"], *parsing.CLICK_IDS)}
+    found = {name: parsing.query_parameter(texts["page_url"], name) for name in UTM_COLUMNS}
+    return {**found, "click_id": parsing.click_id(texts["page_url"])}
 
 
 # -- products ------------------------------------------------------------------------------------
@@ -171,26 +171,26 @@ def _products(mapping: Mapping, event_id: SparkColumn) -> _Products:
 
 
 def _listed(items: Items) -> _Products:
-    text, texts = column_of(items.list_column or ""), _item_texts(items)
-    parsed = parsing.items(text, texts)
+    """Take the lines of a list; each field is read as text, a path within it from its JSON."""
+    text = column_of(items.list_column or "")
+    heads = {name.split(".")[0] for value in items.values.values() for name in value.columns}
+    fields = ",".join(f"`{head}`:string" for head in sorted(heads))
+    lines = F.from_json(text, f"array<struct<{fields}>>")
+    typed = parsing.typed_items(F.transform(lines, lambda line: _item_texts(items, line)))
     return _Products(
-        value=F.when(F.size(parsed.value) > 0, parsed.value),
-        is_invalid=parsed.is_invalid,
-        numbers_invalid=parsing.item_numbers_invalid(text, texts),
+        value=F.when(F.size(typed.value) > 0, typed.value),
+        is_invalid=parsing.items(text).is_invalid,
+        numbers_invalid=typed.is_invalid,
         rest=F.lit(None).cast("string"),
     )
 
 
-def _item_texts(items: Items) -> parsing.ItemTexts:
-    """Read each field of a line as text; a path's first name, and the rest out of its JSON."""
-    heads = {name.split(".")[0] for value in items.values.values() for name in value.columns}
-    fields = ",".join(f"`{head}`:string" for head in sorted(heads))
-
-    def text_of(line: SparkColumn, name: str) -> SparkColumn:
-        value = items.values.get(name, Value())
-        return _text(value, lambda path: _within(line, path.split(".")))
-
-    return parsing.ItemTexts(f"array<struct<{fields}>>", text_of)
+def _item_texts(items: Items, line: SparkColumn) -> SparkColumn:
+    texts = {
+        name: _text(value, lambda path: _within(line, path.split(".")))
+        for name, value in items.values.items()
+    }
+    return parsing.item_texts(**texts)
 
 
 def _within(value: SparkColumn, path: list[str]) -> SparkColumn:

@@ -279,6 +279,8 @@ class _Reader:
         }
         if "list" in found and not isinstance(found["list"], str):
             self._fail((ITEMS, "list"), f"it is {_shown(found['list'])} and must name one column")
+        if not values["product_id"].columns:
+            self._fail((ITEMS, "product_id"), "it is a constant; name the column of the product")
         return Items(values, found.get("list"))
 
     def _check_columns(self, columns: tuple[str, ...]) -> None:

@@ -20,6 +20,7 @@ COLUMN_NAMES: dict[str, tuple[str, ...]] = {
         "ts",
         "time",
         "created_at",
+        "created",
         "datetime",
         "date_time",
         "event_date",

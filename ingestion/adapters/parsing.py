@@ -5,7 +5,7 @@ Only functions in which the engines agree are used here; see docs/decisions/0001
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import reduce
 
@@ -15,6 +15,17 @@ from pyspark.sql import functions as F
 from ingestion.contract.events import CUSTOM_EVENT_TYPE, ITEM_COLUMNS
 
 AMOUNT = "decimal(18,4)"
+CLICK_ID_PARAMETERS = (
+    "gclid",
+    "gbraid",
+    "wbraid",
+    "dclid",
+    "fbclid",
+    "msclkid",
+    "ttclid",
+    "twclid",
+    "yclid",
+)
 _RAW_ITEMS = "array<struct<" + ",".join(f"{c.name}:string" for c in ITEM_COLUMNS) + ">>"
 
 
@@ -114,19 +125,6 @@ def event_type(name: Column, types: Mapping[str, str], default: str = CUSTOM_EVE
     return mapped.otherwise(F.lit(default))
 
 
-def query_value(url: Column, *names: str) -> Column:
-    """Return the decoded value of the first of the parameters that an address has."""
-    found = []
-    for name in names:
-        raw = F.nullif(F.regexp_extract(url, rf"[?&]{name}=([^&#]*)", 1), F.lit(""))
-        found.append(F.coalesce(F.try_url_decode(raw), raw))
-    return text(F.coalesce(*found))
-
-
-CLICK_IDS = ("gclid", "gbraid", "wbraid", "dclid", "fbclid", "msclkid", "ttclid", "twclid")
-"""The parameters by which advertisers know a click again."""
-
-
 def content_hash(*columns: Column) -> Column:
     """Return an id of a row without one: equal rows have equal ids, and count once."""
     return F.md5(F.concat_ws("\x1f", *[F.coalesce(c, F.lit("")) for c in columns]))
@@ -139,30 +137,41 @@ def whole_number(column: Column) -> Parsed:
     return Parsed(value, raw.isNotNull() & value.isNull())
 
 
-@dataclass(frozen=True)
-class ItemTexts:
-    """How to read the lines of a JSON list: their schema, and the text of a contract's column."""
-
-    schema: str
-    text_of: Callable[[Column, str], Column]
-
-
-NATIVE_ITEMS = ItemTexts(_RAW_ITEMS, lambda item, name: item[name])
-
-
-def items(column: Column, texts: ItemTexts = NATIVE_ITEMS) -> Parsed:
+def items(column: Column) -> Parsed:
     """Parse a JSON list of products; a line without an id gets its position, from 1."""
-    raw = F.from_json(column, texts.schema)
-    value = F.transform(raw, lambda item, position: _item(item, position, texts))
+    raw = F.from_json(column, _RAW_ITEMS)
+    value = typed_items(raw).value
     is_list = F.trim(column).rlike(r"(?s)^\[.*\]$")
     return Parsed(value, text(column).isNotNull() & (~is_list | raw.isNull()))
 
 
-def item_numbers_invalid(column: Column, texts: ItemTexts = NATIVE_ITEMS) -> Column:
+def item_numbers_invalid(column: Column) -> Column:
     """Return true where a number of a product, as JSON text, is not one."""
-    raw = F.from_json(column, texts.schema)
-    found = F.exists(raw, lambda item: _has_invalid_number(item, texts))
-    return F.coalesce(found, F.lit(False))
+    return typed_items(F.from_json(column, _RAW_ITEMS)).is_invalid
+
+
+def item_texts(**values: Column) -> Column:
+    """Return one product with the contract's fields as text, as `typed_items` takes it."""
+    none = F.lit(None)
+    return F.struct(*[values.get(c.name, none).cast("string").alias(c.name) for c in ITEM_COLUMNS])
+
+
+def typed_items(raw: Column) -> Parsed:
+    """Type a list of `item_texts`; a line without an id gets its position. Invalid: a number."""
+    return Parsed(
+        F.transform(raw, _item), F.coalesce(F.exists(raw, _has_invalid_number), F.lit(False))
+    )
+
+
+def query_parameter(url: Column, name: str) -> Column:
+    """Return the decoded value of a parameter in a URL's query, null where there is none."""
+    raw = text(F.regexp_extract(url, rf"[?&]{name}=([^&#]*)", 1))
+    return text(F.coalesce(F.try_url_decode(raw), raw))
+
+
+def click_id(url: Column) -> Column:
+    """Return the id of an advertisement's click that the URL's query holds."""
+    return F.coalesce(*[query_parameter(url, name) for name in CLICK_ID_PARAMETERS])
 
 
 def issues(*found: tuple[str, Column]) -> Column:
@@ -178,12 +187,10 @@ def merged_properties(properties: Column, extra: Column) -> Column:
     return F.when(own.isNull(), extra).when(extra.isNull(), own).otherwise(both)
 
 
-def _item(item: Column, position: Column, texts: ItemTexts) -> Column:
+def _item(item: Column, position: Column) -> Column:
     fields = []
     for column in ITEM_COLUMNS:
-        raw = text(
-            F.translate(texts.text_of(item, column.name), "\x00", "")
-        )  # from an escape inside the text
+        raw = text(F.translate(item[column.name], "\x00", ""))  # from an escape inside the text
         if column.name == "line_id":
             value = F.coalesce(raw, (position + 1).cast("string"))
         elif column.type == "int":
@@ -208,10 +215,10 @@ def _whole(raw: Column) -> Column:
     return F.when(number == F.floor(number), number.try_cast("int"))
 
 
-def _has_invalid_number(item: Column, texts: ItemTexts) -> Column:
+def _has_invalid_number(item: Column) -> Column:
     flags = []
     for column in ITEM_COLUMNS:
-        raw = text(texts.text_of(item, column.name))
+        raw = text(item[column.name])
         if column.type == "int":
             flags.append(raw.isNotNull() & _whole(raw).isNull())
         elif column.type == AMOUNT:

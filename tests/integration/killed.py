@@ -16,7 +16,7 @@ from typing import Any
 
 POINTS = {
     "inspect": ("ingestion.batch", "inspect"),
-    "adapt": ("ingestion.batch", "_validated"),
+    "adapt": ("ingestion.batch", "validated"),
     "lake file": ("ingestion.lake.write", "_Sink._flush"),
     "lake write": ("ingestion.lake", "write"),
     "stage copy": ("ingestion.stage", "copy_batches"),
