@@ -69,11 +69,12 @@ def adapt(rows: DataFrame, *, mapping: Mapping) -> DataFrame:
     if mapping.hash_of is not None:
         texts["event_id"] = _hash(mapping)
     user_agent = texts.pop("user_agent", F.lit(None).cast("string"))
-    parsed = {name: _parsed(text, TYPE_OF[name], mapping) for name, text in texts.items()}
+    parsed = {name: _parsed(text, name, mapping) for name, text in texts.items()}
     values = {name: p.value for name, p in parsed.items()}
     values |= _event_names(mapping, texts)
     values |= _traffic_of_url(texts)
-    items = _products(mapping, values["event_id"])
+    rows = _with_products(rows, mapping, values["event_id"])
+    items = _Products(*(column_of(name) for name in _PRODUCTS))
     agent = F.when(user_agent.isNotNull(), F.to_json(F.struct(user_agent.alias("user_agent"))))
     properties = parsing.merged_properties(F.col("extra"), items.rest)
     values["properties"] = parsing.merged_properties(properties, agent)
@@ -97,18 +98,24 @@ def adapt(rows: DataFrame, *, mapping: Mapping) -> DataFrame:
 def _text(value: Value, get: Callable[[str], SparkColumn]) -> SparkColumn:
     """Return the first filled column's text, else the constant."""
     found = [parsing.text(get(name)) for name in value.columns]
-    raw = F.coalesce(*found, F.lit(value.constant).cast("string"))
-    if value.divide_by == 1:
-        return raw
-    divided = (parsing.amount(raw).value / F.lit(value.divide_by)).cast(parsing.AMOUNT)
-    return F.coalesce(divided.cast("string"), raw)
+    return F.coalesce(*found, F.lit(value.constant).cast("string"))
 
 
-def _parsed(text: SparkColumn, type_: str, mapping: Mapping) -> parsing.Parsed:
+def _divided(amount: SparkColumn, divide_by: int) -> SparkColumn:
+    return amount if divide_by == 1 else (amount / F.lit(divide_by)).cast(parsing.AMOUNT)
+
+
+def _amount(text: SparkColumn, value: Value) -> parsing.Parsed:
+    found = parsing.amount(text)
+    return parsing.Parsed(_divided(found.value, value.divide_by), found.is_invalid)
+
+
+def _parsed(text: SparkColumn, name: str, mapping: Mapping) -> parsing.Parsed:
+    type_ = TYPE_OF[name]
     if type_ == "timestamp":
         return parsing.timestamp(text, mapping.timezone)
     if type_ == parsing.AMOUNT:
-        return parsing.amount(text)
+        return _amount(text, mapping.values[name])
     if type_ == "boolean":
         return parsing.Parsed(parsing.boolean(text), F.lit(False))
     return parsing.Parsed(text, F.lit(False))
@@ -143,6 +150,10 @@ def _traffic_of_url(texts: dict[str, SparkColumn]) -> dict[str, SparkColumn]:
 # -- products ------------------------------------------------------------------------------------
 
 
+_PRODUCTS = ("(items)", "(no list)", "(no number)", "(rest)")
+_LINES, _FOUND, _FOUND_REST = "(lines)", "(found)", "(found rest)"
+
+
 @dataclass(frozen=True)
 class _Products:
     """The items, null where there are none; whether they are no list; whether a number is none.
@@ -156,33 +167,57 @@ class _Products:
     rest: SparkColumn
 
 
-def _products(mapping: Mapping, event_id: SparkColumn) -> _Products:
-    """Return the products of the first form that gives any."""
-    value = F.lit(None).cast(ITEMS_SPARK_TYPE)
-    is_invalid, numbers_invalid, left = F.lit(False), F.lit(False), F.lit(None).cast("string")
+def _with_products(rows: DataFrame, mapping: Mapping, event_id: SparkColumn) -> DataFrame:
+    """Add the products of the first form that gives any, as columns named by `_PRODUCTS`.
+
+    Each step is a column: inside one another, the expressions would multiply.
+    """
+    none = F.lit(None)
+    start = (none.cast(ITEMS_SPARK_TYPE), F.lit(False), F.lit(False), none.cast("string"))
+    rows = rows.withColumns(dict(zip(_PRODUCTS, start, strict=True)))
+    value, is_invalid, numbers_invalid, rest = (column_of(name) for name in _PRODUCTS)
     for items in mapping.items:
-        found = _listed(items) if items.list_column else _own_product(items, event_id)
-        is_unused = value.isNotNull() | found.value.isNull()
-        left = parsing.merged_properties(left, F.when(is_unused, found.rest))
-        value = F.coalesce(value, found.value)
-        is_invalid = is_invalid | found.is_invalid
-        numbers_invalid = numbers_invalid | found.numbers_invalid
-    return _Products(value, is_invalid, numbers_invalid, left)
+        if items.list_column:
+            rows = rows.withColumn(_LINES, _lines(items))
+        own = _listed(items) if items.list_column else _own_product(items, event_id)
+        rows = rows.withColumns({_FOUND: own.value, _FOUND_REST: own.rest})
+        found, found_rest = column_of(_FOUND), column_of(_FOUND_REST)
+        unused = F.when(value.isNotNull() | found.isNull(), found_rest)
+        merged = (
+            F.coalesce(value, found),
+            is_invalid | own.is_invalid,
+            numbers_invalid | own.numbers_invalid,
+            parsing.merged_properties(rest, unused),
+        )
+        rows = rows.withColumns(dict(zip(_PRODUCTS, merged, strict=True)))
+    return rows
 
 
 def _listed(items: Items) -> _Products:
-    """Take the lines of a list; each field is read as text, a path within it from its JSON."""
-    text = column_of(items.list_column or "")
-    heads = {name.split(".")[0] for value in items.values.values() for name in value.columns}
-    fields = ",".join(f"`{head}`:string" for head in sorted(heads))
-    lines = F.from_json(text, f"array<struct<{fields}>>")
-    typed = parsing.typed_items(F.transform(lines, lambda line: _item_texts(items, line)))
+    typed = parsing.typed_items(column_of(_LINES))
+    divisors = {name: value.divide_by for name, value in items.values.items()}
+    value = typed.value
+    if set(divisors.values()) != {1}:
+        value = F.transform(value, lambda item: _with_units(item, divisors))
     return _Products(
-        value=F.when(F.size(typed.value) > 0, typed.value),
-        is_invalid=parsing.items(text).is_invalid,
+        value=F.when(F.size(value) > 0, value),
+        is_invalid=parsing.items(column_of(items.list_column or "")).is_invalid,
         numbers_invalid=typed.is_invalid,
         rest=F.lit(None).cast("string"),
     )
+
+
+def _with_units(item: SparkColumn, divisors: dict[str, int]) -> SparkColumn:
+    fields = (_divided(item[c.name], divisors.get(c.name, 1)).alias(c.name) for c in ITEM_COLUMNS)
+    return F.struct(*fields)
+
+
+def _lines(items: Items) -> SparkColumn:
+    """Return the lines of a list, each field as text; a path within one is read from its JSON."""
+    heads = {name.split(".")[0] for value in items.values.values() for name in value.columns}
+    fields = ",".join(f"`{head}`:string" for head in sorted(heads))
+    lines = F.from_json(column_of(items.list_column or ""), f"array<struct<{fields}>>")
+    return F.transform(lines, lambda line: _item_texts(items, line))
 
 
 def _item_texts(items: Items, line: SparkColumn) -> SparkColumn:
@@ -203,7 +238,7 @@ def _within(value: SparkColumn, path: list[str]) -> SparkColumn:
 def _own_product(items: Items, event_id: SparkColumn) -> _Products:
     """Take the row's own columns as its product; a row that names none has none."""
     texts = {name: _text(value, column_of) for name, value in items.values.items()}
-    parsed = {name: _item_value(text, ITEM_TYPE_OF[name]) for name, text in texts.items()}
+    parsed = {name: _item_value(text, name, items) for name, text in texts.items()}
     values = {name: p.value for name, p in parsed.items()}
     values["line_id"] = F.coalesce(values.get("line_id", F.lit(None)), event_id)
     is_named = texts["product_id"].isNotNull()
@@ -218,9 +253,9 @@ def _own_product(items: Items, event_id: SparkColumn) -> _Products:
     )
 
 
-def _item_value(text: SparkColumn, type_: str) -> parsing.Parsed:
-    if type_ == "int":
+def _item_value(text: SparkColumn, name: str, items: Items) -> parsing.Parsed:
+    if ITEM_TYPE_OF[name] == "int":
         return parsing.whole_number(text)
-    if type_ == parsing.AMOUNT:
-        return parsing.amount(text)
+    if ITEM_TYPE_OF[name] == parsing.AMOUNT:
+        return _amount(text, items.values[name])
     return parsing.Parsed(text, F.lit(False))

@@ -209,7 +209,7 @@ def test_parquet_with_types_of_its_own_is_read(tmp_path: Path, spark: Any) -> No
 
 def test_a_needed_column_that_a_file_lacks_stops_with_the_likely_one(tmp_path: Path) -> None:
     path = tmp_path / "shop.yml"
-    path.write_text(BASE.replace("at\n", "[time, at]\n").replace("who", "user.id"))
+    path.write_text(BASE.replace("event_ts: at", "event_ts: [time, at]").replace("who", "user.id"))
     adapter = adapter_for(str(path))
     adapter.check_columns("a.csv", ("id", "what", "at", "user"))
     with pytest.raises(InputError, match=r"time or at \(is it 'tame'\?\), user\.id"):
