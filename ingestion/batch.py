@@ -175,6 +175,7 @@ def load_rows(
             files=job.files,
             written=written,
             stage=staged,
+            is_replay=job.is_replay,
         )
         cursor.execute(
             "update ops.loads set id_key = %s, is_replay = %s where load_id = %s",
@@ -193,7 +194,6 @@ def load_rows(
         load_id,
         **asdict(counts),
         replaced=replaced,
-        reasons=written.reasons,
         repairs=written.repairs,
     )
 

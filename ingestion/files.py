@@ -275,7 +275,8 @@ def _check_encoding(path: Path, head: bytes) -> None:
         if head.startswith(magic):
             raise InputError(f"{path}: {remedy}")
     start = head[:ENCODING_SAMPLE_BYTES]
-    if max(start[::2].count(b"\0"), start[1::2].count(b"\0")) * 3 > len(start):
+    fewer, more = sorted((start[::2].count(b"\0"), start[1::2].count(b"\0")))
+    if more * 3 > len(start) > fewer * 50:
         raise InputError(f"{path}: the file seems to be UTF-16; save it as UTF-8.")
 
 

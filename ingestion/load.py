@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from psycopg2 import sql
@@ -32,6 +32,8 @@ class Counts:
     loaded: int
     duplicate: int
     quarantined: int
+    reasons: dict[str, int]
+    """Quarantined rows by reason."""
 
 
 # -- one loader at a time ------------------------------------------------------------------------
@@ -95,19 +97,22 @@ def move(
     files: Sequence[InputFile],
     written: lake.Written,
     stage: Stage,
+    is_replay: bool = False,
 ) -> Counts:
     """Move the stages into `raw` and write the ledger, in the caller's transaction.
 
-    The first load of an event wins, and within a load the row received first.
+    The first load of an event wins, and within a load the row received first. A bad row that waits
+    in quarantine already is a duplicate too, but for a replay, which takes it out of there.
     """
-    read = written.event_count + written.quarantined_count
     is_first = _is_empty(cursor)
     duplicate = _find_duplicates(cursor, stage, is_first=is_first)
+    known_bad = 0 if is_replay else _find_known_bad(cursor, source, stage)
     counts = Counts(
-        read=read,
+        read=written.event_count + written.quarantined_count,
         loaded=written.event_count - duplicate,
-        duplicate=duplicate,
-        quarantined=written.quarantined_count,
+        duplicate=duplicate + known_bad,
+        quarantined=written.quarantined_count - known_bad,
+        reasons=written.reasons,
     )
     with _keys_made_afterwards(cursor) if is_first else nullcontext():
         event_count = _insert_events(cursor, load_id, stage)
@@ -118,6 +123,8 @@ def move(
             f"PostgreSQL lost staged rows: of {counts.loaded:,} events and {counts.quarantined:,} "
             f"bad rows, {moved[0]:,} and {moved[1]:,} are left. Nothing is loaded; try again."
         )
+    if known_bad:
+        counts = replace(counts, reasons=_reasons_of(cursor, load_id))
     _write_ledger(cursor, load_id, source, started_at, seconds(), counts, written)
     _write_files(cursor, load_id, source, files, written)
     _write_lake_files(cursor, load_id, counts, written)
@@ -265,10 +272,35 @@ def _insert_quarantined(cursor: Any, load_id: int, stage: Stage) -> int:
             "insert into raw.quarantined_events "
             "(load_id, source, file_id, source_row, reasons, record) "
             "select {}, source, file_id, source_row, string_to_array(reasons, ','), record "
-            "from ({}) as staged"
+            "from ({}) as staged "
         ).format(sql.Literal(load_id), all_of(stage.quarantined, QUARANTINED))
+        + sql.SQL(_NOT_DUPLICATE)
     )
     return int(cursor.rowcount)
+
+
+def _find_known_bad(cursor: Any, source: str, stage: Stage) -> int:
+    """Add to `duplicate` the bad rows that wait in quarantine already; return how many."""
+    if not stage.quarantined:
+        return 0
+    cursor.execute(
+        sql.SQL(
+            "insert into duplicate select staged.file_id, staged.source_row, null "
+            "from ({}) as staged inner join raw.quarantined_events as known "
+            "on known.file_id = staged.file_id and known.source_row = staged.source_row "
+            "where known.source = {} and known.replayed_load_id is null"
+        ).format(all_of(stage.quarantined, ORIGIN), sql.Literal(source))
+    )
+    return int(cursor.rowcount)
+
+
+def _reasons_of(cursor: Any, load_id: int) -> dict[str, int]:
+    cursor.execute(
+        "select reason, count(*) from raw.quarantined_events, unnest(reasons) as reason "
+        "where load_id = %s group by reason order by count(*) desc, reason",
+        (load_id,),
+    )
+    return dict(cursor.fetchall())
 
 
 def settle_quarantine(cursor: Any, load_id: int | None = None) -> None:
@@ -328,7 +360,7 @@ def _write_ledger(
             counts.loaded,
             counts.duplicate,
             counts.quarantined,
-            Json(written.reasons),
+            Json(counts.reasons),
             Json(written.repairs),
             CONTRACT_VERSION,
             round(seconds, 3),

@@ -334,7 +334,14 @@ def _check_adds_up(cursor: Any) -> None:
             select load_id, 'events' as kind, count(*) as row_count
             from raw.events group by load_id
             union all
-            select load_id, 'quarantine', count(*) from raw.quarantined_events group by load_id
+            -- A bad row without an event's id is a duplicate of one that waited in quarantine.
+            select load_id, 'quarantine', count(*)
+            from (
+                select load_id from raw.quarantined_events
+                union all
+                select load_id from ops.duplicates where event_id is null
+            ) as bad
+            group by load_id
             union all
             select load_id, 'duplicates', count(*) from ops.duplicates group by load_id
         )

@@ -73,7 +73,8 @@ def _parse_items(type_: str) -> tuple[parsing.Parsed, SparkColumn]:
     value = F.col(ITEMS)
     if type_ == "string":
         return parsing.items(value), parsing.item_numbers_invalid(value)
-    return parsing.Parsed(value, F.lit(False)), F.lit(False)
+    has_none = F.coalesce(F.exists(value, lambda item: item.isNull()), F.lit(False))
+    return parsing.Parsed(F.when(~has_none, value), has_none), F.lit(False)
 
 
 def _any_invalid(

@@ -123,7 +123,7 @@ def _plain_value(value: pa.Scalar) -> Any:
     try:
         return value.as_py()
     except (ValueError, OverflowError):
-        return str(value.cast(pa.int64()).as_py())
+        return str(value.cast(pa.int32() if pa.types.is_date32(value.type) else pa.int64()).as_py())
 
 
 def _masks(repairs: list[set[str]]) -> dict[str, pa.Array]:
@@ -144,6 +144,43 @@ def _within_years(values: pa.Array) -> pa.Array:
         counts = pc.min_element_wise(counts, high, skip_nulls=False)
     typed = counts.cast(pa.timestamp(values.type.unit))
     return typed.cast(pa.timestamp("us"), safe=False).cast(pa.timestamp("us", tz="UTC"))
+
+
+def _mended_items(values: pa.Array) -> pa.Array:
+    """Return typed items as a list of texts would have become: trimmed, and each with a line id."""
+    if _are_sound(values):
+        return values
+    rows, _ = _plain_values(values)
+    mended = [
+        None if items is None else [_mended_item(item, at) for at, item in enumerate(items, 1)]
+        for items in rows
+    ]
+    return pa.array(mended, values.type)
+
+
+def _mended_item(item: dict[str, Any] | None, position: int) -> dict[str, Any] | None:
+    if item is None:
+        return None
+    trimmed = {n: v.strip() or None if isinstance(v, str) else v for n, v in item.items()}
+    return {**trimmed, "line_id": trimmed["line_id"] or str(position)}
+
+
+def _are_sound(items: pa.Array) -> bool:
+    flat = items.flatten()
+    if flat.null_count or flat.field("line_id").null_count:
+        return False
+    texts = [flat.field(field.name) for field in flat.type if field.type == pa.string()]
+    return not any(pc.any(_is_odd(values)).as_py() for values in texts)
+
+
+def _is_odd(values: pa.Array) -> pa.Array:
+    """Return a mask of texts that are blank, padded, or no text PostgreSQL takes."""
+    try:
+        values.cast(pa.binary()).cast(pa.string())
+    except pa.ArrowInvalid:
+        return pa.array([True])
+    padded = pc.or_(pc.starts_with(values, " "), pc.ends_with(values, " "))
+    return pc.or_(pc.or_(padded, pc.equal(values, "")), pc.match_substring(values, "\0"))
 
 
 def _cleaned(columns: list[pa.Array]) -> tuple[list[pa.Array], pa.Array | None]:
@@ -176,6 +213,8 @@ def _typed(batch: pa.RecordBatch, name: str, spark_type: str) -> pa.Array:
     values = batch.column(name)
     if pa.types.is_timestamp(values.type) and pa.types.is_timestamp(wanted):
         return _within_years(values)
+    if name == ITEMS and wanted != pa.string():
+        return _mended_items(values)
     if wanted != pa.string():
         return values.cast(wanted)
     if pa.types.is_nested(values.type):

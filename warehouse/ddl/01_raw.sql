@@ -56,9 +56,11 @@ create table if not exists ops.duplicates (
     load_id bigint not null references ops.loads,
     file_id bigint not null,
     source_row bigint not null,
-    event_id text not null,
+    -- Null for a bad row that waits in quarantine already.
+    event_id text,
     primary key (load_id, file_id, source_row)
 );
+alter table ops.duplicates alter column event_id drop not null;
 
 -- The files a load wrote to the lake: the Delta log follows this list, also after a kill.
 create table if not exists ops.lake_files (
