@@ -1,8 +1,10 @@
 """Measure Clickmart on this machine: `make bench`, or `make bench ARGS="--sessions 100000"`.
 
-Each size starts from an empty home. The figures are those of whole commands, as a user would type
-them; memory is the proportional set size of the command, its children and PostgreSQL together,
-sampled. Results go to benchmarks/results/ with the machine, the versions and the commit.
+`--suite ingest` measures loading instead: each format beside a plain COPY of the same rows, in the
+same run (see plain_copy.py); 87,000 sessions are about a million events. Each size starts from an
+empty home. The figures are those of whole commands, as a user would type them; memory is the
+proportional set size of the command, its children and PostgreSQL together, sampled. Results go to
+benchmarks/results/ with the machine, the versions and the commit.
 """
 
 from __future__ import annotations
@@ -17,13 +19,18 @@ import sys
 import tempfile
 import threading
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+import plain_copy
 import psutil
+
+from ingestion.postgres import connection_parameters
+from ingestion.settings import Settings
 
 PROJECT = Path(__file__).resolve().parent.parent
 CLICKMART = str(Path(sys.executable).parent / "clickmart")
@@ -90,6 +97,14 @@ def _tree_bytes(pid: int) -> int:
 
 def run(arguments: list[str], home: Path) -> tuple[float, float, str]:
     """Run a clickmart command; return its seconds, its peak memory in MB and what it printed."""
+    seconds, peak_mb, printed, _ = run_in_steps(arguments, home)
+    return seconds, peak_mb, printed
+
+
+def run_in_steps(
+    arguments: list[str], home: Path
+) -> tuple[float, float, str, list[tuple[str, float]]]:
+    """Run a command as `run` does; return its steps too, with the second each began in."""
     environment = {**os.environ, "CLICKMART_HOME": str(home)}
     began = time.monotonic()
     process = subprocess.Popen(
@@ -97,15 +112,18 @@ def run(arguments: list[str], home: Path) -> tuple[float, float, str]:
         env=environment,
         cwd=PROJECT,
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
         text=True,
     )
     memory = PeakMemory(process.pid, home)
+    # What a command prints at its end fits a pipe; the steps are read as they come.
+    steps = [(line.strip(), time.monotonic() - began) for line in process.stderr or ()]
     printed, _ = process.communicate()
     peak_mb = memory.stop()
     if process.returncode != 0:
-        raise SystemExit(f"clickmart {' '.join(arguments)} ended with {process.returncode}")
-    return time.monotonic() - began, peak_mb, printed
+        said = steps[-1][0] if steps else ""
+        raise SystemExit(f"clickmart {' '.join(arguments)} ended: {process.returncode}: {said}")
+    return time.monotonic() - began, peak_mb, printed, steps
 
 
 def measure(sessions: int, runs: int) -> list[Measurement]:
@@ -159,6 +177,84 @@ def _measure_once(home: Path, sessions: int, found: dict[str, list[tuple[float, 
     return int(summary["events"])
 
 
+# -- loading, beside a plain COPY ----------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Loading:
+    """One way to load the same events. Ratios are times of the plain COPY in one process."""
+
+    what: str
+    sessions: int
+    events: int
+    seconds: float
+    seconds_without_aggregates: float
+    ratio_without_keys: float
+    ratio_with_keys: float
+    peak_memory_mb: float | None
+
+
+def measure_loading(sessions: int, runs: int) -> list[Loading]:
+    """Measure the plain COPY and the ingest of each format, at one size; medians over the runs."""
+    found: dict[str, list[tuple[float, float, float | None]]] = {}
+    events = 0
+    for _ in range(runs):
+        home = Path(tempfile.mkdtemp(prefix="clickmart-bench-"))
+        try:
+            events = _load_once(home, sessions, found)
+        finally:
+            run(["db", "stop"], home)
+            shutil.rmtree(home, ignore_errors=True)
+    plain, keyed = (median(f[0] for f in found[_plain(keys, 1)]) for keys in (False, True))
+    return [
+        Loading(
+            what,
+            sessions,
+            events,
+            round(median(f[0] for f in figures), 2),
+            round(loading := median(f[1] for f in figures), 2),
+            round(loading / plain, 2),
+            round(loading / keyed, 2),
+            max((round(f[2]) for f in figures if f[2]), default=None),
+        )
+        for what, figures in found.items()
+    ]
+
+
+def _plain(keys: bool, processes: int) -> str:
+    kept = "with keys" if keys else "without keys"
+    return f"plain COPY, Parquet, {kept}, {processes} process{'es' if processes > 1 else ''}"
+
+
+def _load_once(
+    home: Path, sessions: int, found: dict[str, list[tuple[float, float, float | None]]]
+) -> int:
+    def note(what: str, seconds: float, loading: float, peak_mb: float | None) -> None:
+        found.setdefault(what, []).append((seconds, loading, peak_mb))
+        print(f"{sessions:>9,} sessions  {what:<46} {seconds:8.2f} s  {loading:8.2f} s", flush=True)
+
+    size = ["--sessions", str(sessions), "--users", str(max(1, sessions // 10))]
+    read = 0
+    for format_ in ("parquet", "jsonl", "csv"):
+        run(["db", "start"], home)
+        files = home / "files"
+        run(["generate", "--out", str(files), "--format", format_, *size], home)
+        if format_ == "parquet":
+            server = connection_parameters(replace(Settings.load(), home=home))
+            paths = sorted(map(str, (files / "events").glob("*.parquet")))
+            for keys in (False, True):
+                for processes in sorted({1, len(os.sched_getaffinity(0))}):
+                    seconds = plain_copy.measure(paths, server, keys=keys, processes=processes)
+                    note(_plain(keys, processes), seconds, seconds, None)
+        words = ["ingest", str(files / "events"), "--source", "native", "--json"]
+        seconds, peak_mb, printed, steps = run_in_steps(words, home)
+        read = int(json.loads(printed)["read"]) if format_ == "parquet" else read
+        note(f"ingest, {format_}", seconds, steps[-1][1], peak_mb)
+        run(["db", "stop"], home)
+        shutil.rmtree(home)
+    return read
+
+
 def machine() -> dict[str, Any]:
     """Say on what the figures were measured."""
     commit = subprocess.run(
@@ -179,39 +275,45 @@ def machine() -> dict[str, Any]:
     }
 
 
-def write(measurements: list[Measurement]) -> Path:
+def write(suite: str, results: Sequence[Measurement | Loading]) -> Path:
     """Write the results as JSON and as a table."""
     about = machine()
     folder = PROJECT / "benchmarks" / "results"
     folder.mkdir(parents=True, exist_ok=True)
     name = f"{about['date']}-{about['cores']}-cores-{about['engine']}"
-    rows = [asdict(measurement) for measurement in measurements]
+    name += "" if suite == "commands" else f"-{suite}"
+    rows = [asdict(result) for result in results]
     (folder / f"{name}.json").write_text(json.dumps({**about, "results": rows}, indent=2) + "\n")
     lines = [f"# {name}", "", ", ".join(f"{k} {v}" for k, v in about.items()), ""]
-    lines += [
-        "| command | events | seconds | events/s | peak memory, MB |",
-        "|---|--:|--:|--:|--:|",
-    ]
-    lines += [
-        f"| {m.command} | {m.events:,} | {m.seconds:,} | {m.events_per_second:,.0f} "
-        f"| {m.peak_memory_mb:,.0f} |"
-        for m in measurements
-    ]
+    lines += [f"| {' | '.join(title.replace('_', ' ') for title in rows[0])} |"]
+    lines += [f"|{'|'.join('---' if isinstance(v, str) else '--:' for v in rows[0].values())}|"]
+    lines += [f"| {' | '.join(map(_cell, row.values()))} |" for row in rows]
     (folder / f"{name}.md").write_text("\n".join(lines) + "\n")
     return folder / f"{name}.md"
+
+
+def _cell(value: str | float | None) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else f"{value:,}"
+
+
+SUITES = {"commands": measure, "ingest": measure_loading}
 
 
 def main() -> None:
     """Measure all sizes and write the results."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--suite", choices=SUITES, default="commands")
     parser.add_argument("--sessions", type=int, nargs="+", default=list(DEFAULT_SESSIONS))
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--cores", type=int, default=None, help="use only so many cores")
     arguments = parser.parse_args()
     if arguments.cores:
         os.sched_setaffinity(0, set(sorted(os.sched_getaffinity(0))[: arguments.cores]))
-    found = [m for sessions in arguments.sessions for m in measure(sessions, arguments.runs)]
-    print(write(found))
+    measured = SUITES[arguments.suite]
+    results = [r for sessions in arguments.sessions for r in measured(sessions, arguments.runs)]
+    print(write(arguments.suite, results))
 
 
 if __name__ == "__main__":

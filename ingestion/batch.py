@@ -15,9 +15,9 @@ from datetime import datetime, timezone
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
-from ingestion import aggregates, lake, load, stage
-from ingestion.adapters import adapter_for
-from ingestion.adapters.adapter import Adapter
+from ingestion import aggregates, commits, lake, load, replace, stage
+from ingestion.adapters import Adapter, adapter_for
+from ingestion.dates import DateRange
 from ingestion.errors import InputError
 from ingestion.files import InputFile, expand, inspect
 from ingestion.postgres import apply_ddl, connect
@@ -46,6 +46,8 @@ class LoadResult:
     loaded: int = 0
     duplicate: int = 0
     quarantined: int = 0
+    replaced: int = 0
+    """Events of earlier loads that this one took out."""
     reasons: dict[str, int] = field(default_factory=dict)
     """Quarantined rows by reason; a row may have several."""
     repairs: dict[str, int] = field(default_factory=dict)
@@ -59,12 +61,25 @@ class LoadResult:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class Job:
+    """One load to be done: whose rows they are, and by which rules they are taken."""
+
+    source: str
+    files: list[InputFile]
+    began: float
+    max_quarantined: float = MAX_QUARANTINED_PERCENT
+    dates: DateRange | None = None
+    is_replay: bool = False
+
+
 def ingest(
     settings: Settings,
     paths: Sequence[str],
     source: str,
     *,
     force: bool = False,
+    dates: DateRange | None = None,
     max_quarantined: float = MAX_QUARANTINED_PERCENT,
     report: Report,
     spark: SparkSession | None = None,
@@ -72,8 +87,10 @@ def ingest(
     """Load files, folders or globs of one source, as one load: all of it or nothing.
 
     Files that an earlier load has taken are skipped; with `force` they are read again and each of
-    their rows is a duplicate. Where more than `max_quarantined` percent of the rows would be
-    quarantined, nothing is loaded. Raises ClickmartError for what the user can mend.
+    their rows is a duplicate. With `dates` the source's earlier events of these dates are taken
+    out in the same transaction, and no file is skipped. Where more than `max_quarantined` percent
+    of the rows would be quarantined, nothing is loaded. Raises ClickmartError for what the user
+    can mend.
     """
     began = time.monotonic()
     adapter = adapter_for(source)
@@ -87,16 +104,18 @@ def ingest(
     with load.exclusive(settings, lambda: report("Another load is running: waiting for it")):
         with connect(settings) as connection, connection.cursor() as cursor:
             load.check_id_key(cursor, fingerprint(settings.id_key))
-            known = {} if force else load.loaded_files(cursor, adapter.name, files)
+            known = {} if force or dates else load.loaded_files(cursor, adapter.name, files)
         fresh = [file for file in files if file.sha256 not in known]
         skipped = {str(file.path): known[file.sha256] for file in files if file.sha256 in known}
         if not fresh and not aggregates.is_behind(settings):
             return LoadResult(None, skipped_files=skipped, seconds=_since(began))
-        with _session(settings, spark) as engine, faults_in_one_line():
+        with opened(settings, spark) as engine, faults_in_one_line():
             catch_up(engine, settings, report)
             if not fresh:
                 return LoadResult(None, skipped_files=skipped, seconds=_since(began))
-            result = _load(engine, settings, fresh, adapter, max_quarantined, began, report)
+            rows = validated(engine, settings, fresh, adapter)
+            job = Job(adapter.name, fresh, began, max_quarantined, dates)
+            result = load_rows(engine, settings, rows, job, report)
     return LoadResult(**{**result.as_dict(), "skipped_files": skipped, "seconds": _since(began)})
 
 
@@ -114,76 +133,86 @@ def catch_up(spark: SparkSession, settings: Settings, report: Report) -> None:
 
     Call it only while holding the loaders' lock.
     """
+    commits.check_lake_is_not_ahead(settings)
     with connect(settings) as connection, connection.cursor() as cursor:
         stage.drop_all(cursor)
         last = load.last_load_id(cursor)
-        cursor.execute("select load_id from ops.loads where lake_version is null order by load_id")
-        pending = [load_id for (load_id,) in cursor.fetchall()]
+    commits.commit_pending(settings)
     lake.remove_uncommitted(settings.lake, last)
-    for load_id in pending:
-        _commit_to_lake(settings, load_id)
     if aggregates.is_behind(settings):
         report("Bringing the pre-aggregates up to date")
         aggregates.refresh(spark, settings)
 
 
-def _load(
-    spark: SparkSession,
-    settings: Settings,
-    files: list[InputFile],
-    adapter: Adapter,
-    max_quarantined: float,
-    began: float,
-    report: Report,
+def load_rows(
+    spark: SparkSession, settings: Settings, rows: DataFrame, job: Job, report: Report
 ) -> LoadResult:
+    """Load judged rows: the lake's files, the stages, the one transaction, and what follows it.
+
+    Call it only while holding the loaders' lock, after `catch_up`.
+    """
     started_at = datetime.now(timezone.utc)
     with connect(settings) as connection, connection.cursor() as cursor:
         load_id = load.last_load_id(cursor) + 1
     report("Validating, and writing the lake")
-    partitions = parallelism(spark, settings)
-    rows = validated(spark, settings, files, adapter)
     written = lake.write(rows, settings.lake, load_id)
     try:
-        _check_written(settings, written, files, max_quarantined)
+        _check_written(settings, written, job.files, job.max_quarantined)
     except InputError:
         lake.remove_uncommitted(settings.lake, load_id - 1)
         raise
     report(f"Loading {written.event_count:,} events into PostgreSQL")
+    partitions = parallelism(spark, settings)
     staged = stage.copy_files(spark, settings, written.files, partitions=partitions)
     with connect(settings) as connection, connection.cursor() as cursor:
+        replaced = replace.take_out(cursor, load_id, job.source, job.dates) if job.dates else 0
         counts = load.move(
             cursor,
             load_id=load_id,
-            source=adapter.name,
+            source=job.source,
             started_at=started_at,
-            seconds=lambda: _since(began),
-            files=files,
+            seconds=lambda: _since(job.began),
+            files=job.files,
             written=written,
             stage=staged,
         )
         cursor.execute(
-            "update ops.loads set id_key = %s where load_id = %s",
-            (fingerprint(settings.id_key), load_id),
+            "update ops.loads set id_key = %s, is_replay = %s where load_id = %s",
+            (fingerprint(settings.id_key), job.is_replay, load_id),
         )
-    _commit_to_lake(settings, load_id)
+        load.settle_quarantine(cursor, load_id)
+        if job.dates:
+            replace.record(cursor, settings, load_id, replaced)
+        commits.list_duplicates(cursor, settings, load_id)
+    commits.commit_load(settings, load_id)
     with connect(settings, autocommit=True) as connection, connection.cursor() as cursor:
         cursor.execute("analyze raw.events, raw.event_items")
     report("Aggregating")
     aggregates.refresh(spark, settings)
-    return LoadResult(load_id, **asdict(counts), reasons=written.reasons, repairs=written.repairs)
+    return LoadResult(
+        load_id,
+        **asdict(counts),
+        replaced=replaced,
+        reasons=written.reasons,
+        repairs=written.repairs,
+    )
+
+
+def judged(adapter: Adapter, rows: DataFrame) -> DataFrame:
+    """Return a reader's rows as candidates, each with the reasons against it."""
+    return validate(adapter.candidates(rows), adapter.name, bot_agents=bot_agents())
 
 
 def validated(
     spark: SparkSession, settings: Settings, files: list[InputFile], adapter: Adapter
 ) -> DataFrame:
-    """Return the rows of the files as `validate` judges them, people's ids hashed if asked for."""
+    """Return the rows of the files as candidates that are judged, people's ids hashed if asked."""
     hashing = Hashing(settings.id_key, adapter.person_columns) if settings.id_key else None
     partitions = parallelism(spark, settings)
-    frames = [
-        validate(adapter.candidates(rows), adapter.name, bot_agents=bot_agents())
-        for rows in read(spark, files, adapter.columns, partitions=partitions, hashing=hashing)
-    ]
-    return reduce(lambda one, other: one.unionByName(other), frames)
+    frames = read(spark, files, adapter.columns, partitions=partitions, hashing=hashing)
+    return reduce(
+        lambda one, other: one.unionByName(other), [judged(adapter, rows) for rows in frames]
+    )
 
 
 def _check_written(
@@ -217,18 +246,8 @@ def bot_agents() -> str:
         return "|".join(row["pattern"] for row in csv.DictReader(stream))
 
 
-def _commit_to_lake(settings: Settings, load_id: int) -> None:
-    """Let the Delta log name the load's files, and the ledger the log's version."""
-    with connect(settings) as connection, connection.cursor() as cursor:
-        version = lake.commit(settings.lake, load_id, load.lake_files(cursor, load_id))
-        cursor.execute(
-            "update ops.loads set lake_version = %s where load_id = %s", (version, load_id)
-        )
-
-
-def _session(
-    settings: Settings, spark: SparkSession | None
-) -> AbstractContextManager[SparkSession]:
+def opened(settings: Settings, spark: SparkSession | None) -> AbstractContextManager[SparkSession]:
+    """Return the session given, or one of its own for the block."""
     return nullcontext(spark) if spark is not None else session(settings)
 
 

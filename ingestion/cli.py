@@ -15,6 +15,7 @@ import typer
 
 from ingestion import embedded, ledger, postgres, warehouse
 from ingestion.console import err, escaped, out, print_json, show_rows, show_steps
+from ingestion.dates import DateRange
 from ingestion.errors import ClickmartError, UsageError
 from ingestion.settings import Settings
 
@@ -139,6 +140,14 @@ def ingest(
     paths: Annotated[list[str], typer.Argument(help="Files, folders or globs.")],
     source: Annotated[str, typer.Option(help="The files' format, or a mapping: my-shop.yml.")],
     force: Force = False,
+    replace: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FROM:TO",
+            help="Take out the source's earlier events of these dates (UTC) in the same load, "
+            "as 2026-03-01:2026-03-07.",
+        ),
+    ] = None,
     max_quarantined: MaxQuarantined = 20.0,
     dry_run: Annotated[
         bool,
@@ -152,12 +161,14 @@ def ingest(
     if dry_run:
         _dry_run(paths, source, as_json)
         return
+    dates = None if replace is None else DateRange.parse(replace)
     with show_steps() as steps:
         result = batch.ingest(
             Settings.load(),
             paths,
             source,
             force=force,
+            dates=dates,
             max_quarantined=max_quarantined,
             report=steps.start,
         )
@@ -169,6 +180,85 @@ def ingest(
     if result.load_id is None:
         out.print("Nothing to load.")
         return
+    if dates is not None:
+        out.print(f"  taken out of earlier loads, to be replaced: {result.replaced:,}")
+    _show_load(result)
+
+
+@app.command()
+def load(
+    from_lake: Annotated[
+        bool, typer.Option("--from-lake", help="Read the lake: it has the ledger too.")
+    ] = False,
+    from_date: Annotated[
+        str | None, typer.Option("--from", metavar="DATE", help="Of these dates (UTC) alone ...")
+    ] = None,
+    to_date: Annotated[
+        str | None, typer.Option("--to", metavar="DATE", help="... the last one included.")
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Rebuild the database from the lake: raw, ledger and pre-aggregates, row by row.
+
+    All of it, as on a new server: clickmart load --from-lake. The events of some days:
+    clickmart load --from-lake --from 2026-03-01 --to 2026-03-07
+    """
+    from ingestion import rebuild
+
+    if not from_lake:
+        raise UsageError("Say --from-lake. Event files are loaded by: clickmart ingest PATH")
+    dates = None
+    if from_date is not None or to_date is not None:
+        dates = DateRange.between(from_date, to_date)
+    with show_steps() as steps:
+        result = rebuild.rebuild(Settings.load(), dates, report=steps.start)
+    if as_json:
+        print_json(result.as_dict())
+        return
+    counts = f"{result.events:,} events"
+    if dates is None:
+        counts += (
+            f", {result.quarantined:,} quarantined rows and {result.duplicates:,} duplicates "
+            f"of {result.loads:,} loads"
+        )
+    out.print(f"Rebuilt from the lake: {counts} in {result.seconds:.1f} s")
+    out.print("The marts follow with: clickmart build")
+
+
+@app.command()
+def forget(
+    user: Annotated[str | None, typer.Option(metavar="ID", help="A user's id.")] = None,
+    visitor: Annotated[str | None, typer.Option(metavar="ID", help="A visitor's id.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Erase a person for good: lake with its older versions, raw, quarantine and marts.
+
+    For example: clickmart forget --user u7. The files you loaded are yours and stay as they are.
+    """
+    from ingestion import forget as forget_
+
+    if (user is None) == (visitor is None):
+        raise UsageError("Say either --user ID or --visitor ID.")
+    person = forget_.Person("user", user) if user is not None else None
+    person = person or forget_.Person("visitor", visitor or "")
+    settings = Settings.load()
+    with show_steps() as steps:
+        erased = forget_.forget(settings, person, report=steps.start)
+        steps.start("Clearing the marts")
+        forget_.rebuild_marts(settings, steps.progress)
+    if as_json:
+        print_json(erased.as_dict())
+    elif not any(erased.as_dict().values()):
+        out.print(f"Nothing was found of {person.kind} {escaped(repr(person.id))}.")
+    else:
+        out.print(
+            f"Erased: {erased.events:,} events with {erased.items:,} items, "
+            f"{erased.quarantined:,} quarantined rows, {erased.duplicates:,} duplicates; "
+            f"{erased.lake_rows:,} rows of the lake"
+        )
+
+
+def _show_load(result: Any) -> None:
     for repair, count in result.repairs.items():
         out.print(f"  repaired, {repair}: {count:,}")
     for reason, count in result.reasons.items():
@@ -232,6 +322,31 @@ def quarantine_show(
     """Quarantined rows, with file, row, reasons and what was read."""
     rows = ledger.quarantined(Settings.load(), load, reason, limit)
     show_rows(rows, as_json, empty="Nothing is quarantined.")
+
+
+@quarantine_app.command("replay")
+def quarantine_replay(
+    source: Annotated[
+        str | None, typer.Option(help="Of this source alone; for a mapping, its file.")
+    ] = None,
+    load: Annotated[int | None, typer.Option(help="Of this load alone.")] = None,
+    reason: Annotated[str | None, typer.Option(help="With this reason code alone.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Read quarantined rows again, after a mapping or a rule was mended."""
+    from ingestion import replay
+
+    with show_steps() as steps:
+        results = replay.replay(
+            Settings.load(), source=source, load_id=load, reason=reason, report=steps.start
+        )
+    if as_json:
+        print_json([result.as_dict() for result in results])
+        return
+    for result in results:
+        _show_load(result)
+    if not results:
+        out.print("Nothing is quarantined.")
 
 
 @app.command()

@@ -15,7 +15,8 @@ def loads(settings: Settings, limit: int) -> list[dict[str, Any]]:
     return _rows(
         settings,
         "select load_id, source, read_count as read, loaded_count as loaded, "
-        "duplicate_count as duplicate, quarantined_count as quarantined, seconds, "
+        "duplicate_count as duplicate, quarantined_count as quarantined, "
+        "replaced_count as replaced, removed_count as removed, lake_version, seconds, "
         "to_char(committed_at, 'YYYY-MM-DD HH24:MI') as committed_at "
         "from ops.loads order by load_id desc limit %(limit)s",
         {"limit": limit},
@@ -25,14 +26,15 @@ def loads(settings: Settings, limit: int) -> list[dict[str, Any]]:
 def quarantined(
     settings: Settings, load_id: int | None, reason: str | None, limit: int
 ) -> list[dict[str, Any]]:
-    """Return quarantined rows, with their file, row number, reasons and record."""
+    """Return the quarantined rows that wait: their file, row number, reasons and record."""
     return _rows(
         settings,
         "select bad.load_id, files.path as file, bad.source_row as row, "
         "array_to_string(bad.reasons, ', ') as reasons, left(bad.record, 200) as record "
         "from raw.quarantined_events as bad "
         "left join ops.files using (load_id, file_id) "
-        "where (%(load_id)s::bigint is null or bad.load_id = %(load_id)s) "
+        "where bad.replayed_load_id is null "
+        "and (%(load_id)s::bigint is null or bad.load_id = %(load_id)s) "
         "and (%(reason)s::text is null or %(reason)s = any(bad.reasons)) "
         "order by bad.load_id desc, files.path, bad.source_row limit %(limit)s",
         {"load_id": load_id, "reason": reason, "limit": limit},

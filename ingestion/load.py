@@ -6,7 +6,7 @@ Loaders exclude each other by a lock, so the loads' numbers grow in the order of
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -101,14 +101,17 @@ def move(
     The first load of an event wins, and within a load the row received first.
     """
     read = written.event_count + written.quarantined_count
-    duplicate = _find_duplicates(cursor, stage)
+    is_first = _is_empty(cursor)
+    duplicate = _find_duplicates(cursor, stage, is_first=is_first)
     counts = Counts(
         read=read,
         loaded=written.event_count - duplicate,
         duplicate=duplicate,
         quarantined=written.quarantined_count,
     )
-    moved = (_insert_events(cursor, load_id, stage), _insert_quarantined(cursor, load_id, stage))
+    with _keys_made_afterwards(cursor) if is_first else nullcontext():
+        event_count = _insert_events(cursor, load_id, stage)
+    moved = (event_count, _insert_quarantined(cursor, load_id, stage))
     if moved != (counts.loaded, counts.quarantined):
         # A crash of the server empties unlogged tables, the stages among them.
         raise DatabaseError(
@@ -125,7 +128,35 @@ def move(
     return counts
 
 
-def _all_of(tables: Sequence[str], columns: tuple[Column, ...]) -> sql.Composable:
+def _is_empty(cursor: Any) -> bool:
+    cursor.execute(
+        "select not exists (select from raw.events) and not exists (select from raw.event_items)"
+    )
+    return bool(cursor.fetchone()[0])
+
+
+@contextmanager
+def _keys_made_afterwards(cursor: Any) -> Iterator[None]:
+    """Fill `raw.events` and `raw.event_items`, which are empty, without their primary keys.
+
+    Keys built from all rows at once take a fifth of the time; and what the transaction itself
+    truncated goes to disk without WAL where `wal_level` is minimal. See docs/decisions/0010.
+    """
+    cursor.execute("truncate raw.events, raw.event_items")
+    cursor.execute(
+        "select conrelid::regclass::text, conname, pg_get_constraintdef(oid) from pg_constraint "
+        "where contype = 'p' and conrelid in ('raw.events'::regclass, 'raw.event_items'::regclass)"
+    )
+    keys = cursor.fetchall()
+    for table, name, _ in keys:
+        cursor.execute(f"alter table {table} drop constraint {name}")
+    yield
+    for table, name, definition in keys:
+        cursor.execute(f"alter table {table} add constraint {name} {definition}")
+
+
+def all_of(tables: Sequence[str], columns: tuple[Column, ...]) -> sql.Composable:
+    """Return a query of the columns of all the stage tables, in the tables' order."""
     names = sql.SQL(", ").join(sql.Identifier(c.name) for c in columns)
     parts = [
         sql.SQL("select {} from {}").format(names, sql.Identifier("stage", table))
@@ -134,37 +165,62 @@ def _all_of(tables: Sequence[str], columns: tuple[Column, ...]) -> sql.Composabl
     return sql.SQL(" union all ").join(parts)
 
 
-def _find_duplicates(cursor: Any, stage: Stage) -> int:
+def _find_duplicates(cursor: Any, stage: Stage, *, is_first: bool) -> int:
+    """Fill the temporary table `duplicate` with the rows that are not the first of their event.
+
+    Over all rows only hashes of ids are counted; the rows whose hash occurs twice are ranked.
+    """
+    columns = (*ORIGIN, Column("event_id"), Column("received_at", "timestamp"))
+    staged = all_of(stage.events, columns)
     cursor.execute(
         "create temporary table duplicate (file_id bigint, source_row bigint, event_id text) "
         "on commit drop"
     )
     if not stage.events:
         return 0
-    columns = (*ORIGIN, Column("event_id"), Column("received_at", "timestamp"))
-    cursor.execute(
-        sql.SQL(
-            """
-            with staged as materialized ({staged}),
-            ranked as (
-                select *, row_number() over (
-                    partition by event_id
-                    order by received_at nulls last, file_id, source_row
-                ) as delivery_number
-                from staged
-            )
-            insert into duplicate
-            select ranked.file_id, ranked.source_row, ranked.event_id
-            from ranked
-            left join raw.events on events.event_id = ranked.event_id
-            where ranked.delivery_number > 1 or events.event_id is not null
-            """
-        ).format(staged=_all_of(stage.events, columns))
-    )
-    count = int(cursor.rowcount)
+    # The planner knows nothing of staged ids, expects few and would gather them in a hash table,
+    # which then does not fit: sorting takes less than half the time.
+    cursor.execute("set local enable_hashagg = off")
+    cursor.execute(sql.SQL(_COUNT_HASHES).format(staged))
+    cursor.execute("set local enable_hashagg to default")
+    cursor.execute(sql.SQL(_RANK_REPEATED).format(staged))
+    if not is_first:
+        cursor.execute(sql.SQL(_FIND_LOADED).format(staged))
     cursor.execute("analyze duplicate")
-    return count
+    cursor.execute("select count(*) from duplicate")
+    return int(cursor.fetchone()[0])
 
+
+_COUNT_HASHES = """
+    create temporary table repeated on commit drop as
+    select id_hash
+    from (select hashtextextended(event_id, 0) as id_hash from ({}) as staged) as hashed
+    group by id_hash
+    having count(*) > 1
+"""
+
+_RANK_REPEATED = """
+    insert into duplicate
+    select file_id, source_row, event_id
+    from (
+        select *, row_number() over (
+            partition by event_id
+            order by received_at nulls last, file_id, source_row
+        ) as delivery_number
+        from ({}) as staged
+        where hashtextextended(event_id, 0) in (select id_hash from repeated)
+    ) as ranked
+    where delivery_number > 1
+"""
+
+_FIND_LOADED = """
+    insert into duplicate
+    select file_id, source_row, event_id
+    from ({}) as staged
+    where event_id in (select event_id from raw.events)
+    except
+    select file_id, source_row, event_id from duplicate
+"""
 
 _NOT_DUPLICATE = """
     where not exists (
@@ -177,37 +233,28 @@ _NOT_DUPLICATE = """
 def _insert_events(cursor: Any, load_id: int, stage: Stage) -> int:
     if not stage.events:
         return 0
-    cursor.execute(
-        sql.SQL("insert into raw.events ({names}, load_id) select {values}, {load_id} ").format(
-            names=sql.SQL(", ").join(sql.Identifier(c.name) for c in EVENTS),
-            values=sql.SQL(", ").join(_value(c) for c in EVENTS),
-            load_id=sql.Literal(load_id),
-        )
-        + sql.SQL("from ({}) as staged").format(_all_of(stage.events, EVENTS))
-        + sql.SQL(_NOT_DUPLICATE)
-    )
-    count = int(cursor.rowcount)
+    staged = all_of(stage.events, EVENTS)
+    count = _insert(cursor, "events", EVENTS, load_id, staged)
     columns = (Column("event_id"), *ITEM_COLUMNS)
-    names = sql.SQL(", ").join(sql.Identifier(c.name) for c in columns)
-    cursor.execute(
-        sql.SQL("insert into raw.event_items ({}, load_id) select {}, {} ").format(
-            names, names, sql.Literal(load_id)
-        )
-        + sql.SQL("from ({}) as staged").format(_all_of(stage.items, ITEMS))
-        + sql.SQL(_NOT_DUPLICATE)
-    )
+    _insert(cursor, "event_items", columns, load_id, all_of(stage.items, ITEMS))
     return count
 
 
-def _value(column: Column) -> sql.Composable:
-    """Return the staged value; properties that PostgreSQL takes for no JSON are kept as a text."""
-    name = sql.Identifier(column.name)
-    if column.type != "json":
-        return name
-    return sql.SQL(
-        "case when pg_input_is_valid({0}, 'jsonb') then {0}::jsonb "
-        "when {0} is not null then jsonb_build_object('unparsed', {0}) end"
-    ).format(name)
+def _insert(
+    cursor: Any, table: str, columns: tuple[Column, ...], load_id: int, staged: sql.Composable
+) -> int:
+    names = sql.SQL(", ").join(sql.Identifier(c.name) for c in columns)
+    cursor.execute(
+        sql.SQL("insert into {} ({}, load_id) select {}, {} from ({}) as staged {}").format(
+            sql.Identifier("raw", table),
+            names,
+            names,
+            sql.Literal(load_id),
+            staged,
+            sql.SQL(_NOT_DUPLICATE),
+        )
+    )
+    return int(cursor.rowcount)
 
 
 def _insert_quarantined(cursor: Any, load_id: int, stage: Stage) -> int:
@@ -219,9 +266,45 @@ def _insert_quarantined(cursor: Any, load_id: int, stage: Stage) -> int:
             "(load_id, source, file_id, source_row, reasons, record) "
             "select {}, source, file_id, source_row, string_to_array(reasons, ','), record "
             "from ({}) as staged"
-        ).format(sql.Literal(load_id), _all_of(stage.quarantined, QUARANTINED))
+        ).format(sql.Literal(load_id), all_of(stage.quarantined, QUARANTINED))
     )
     return int(cursor.rowcount)
+
+
+def settle_quarantine(cursor: Any, load_id: int | None = None) -> None:
+    """Mark the quarantined rows that a later load took up again: this load, or any.
+
+    A row is taken up when it was loaded after all, or when a replay read it, whatever it found.
+    """
+    cursor.execute(
+        """
+        with later as (
+            select source, file_id, source_row, load_id from raw.events
+            where %(load_id)s::bigint is null or load_id = %(load_id)s
+            union all
+            select source, file_id, source_row, load_id
+            from (
+                select file_id, source_row, load_id from raw.quarantined_events
+                union all
+                select file_id, source_row, load_id from ops.duplicates
+            ) as replayed
+            inner join ops.loads using (load_id)
+            where is_replay and (%(load_id)s::bigint is null or load_id = %(load_id)s)
+        ),
+        taken_up as (
+            select bad.load_id, bad.file_id, bad.source_row, min(later.load_id) as by_load_id
+            from raw.quarantined_events as bad
+            inner join later using (source, file_id, source_row)
+            where later.load_id > bad.load_id and bad.replayed_load_id is null
+            group by bad.load_id, bad.file_id, bad.source_row
+        )
+        update raw.quarantined_events as bad set replayed_load_id = taken_up.by_load_id
+        from taken_up
+        where (bad.load_id, bad.file_id, bad.source_row)
+            = (taken_up.load_id, taken_up.file_id, taken_up.source_row)
+        """,
+        {"load_id": load_id},
+    )
 
 
 def _write_ledger(
@@ -284,13 +367,3 @@ def _write_lake_files(cursor: Any, load_id: int, counts: Counts, written: lake.W
         "(load_id, table_name, path, event_date, row_count, byte_count) values %s",
         [(load_id, f.table, f.path, f.event_date, f.row_count, f.byte_count) for f in kept],
     )
-
-
-def lake_files(cursor: Any, load_id: int) -> list[lake.LakeFile]:
-    """Return the files of a committed load that belong to the lake."""
-    cursor.execute(
-        "select table_name, path, event_date::text, row_count, byte_count "
-        "from ops.lake_files where load_id = %s order by table_name, path",
-        (load_id,),
-    )
-    return [lake.LakeFile(*row) for row in cursor.fetchall()]

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 BATCH_ROWS = 20_000
+# PostgreSQL fails on JSON that nests too deep, also where it only asks whether the text is valid.
+MOST_BRACKETS = 4_000
 
 ORIGIN = (Column("file_id", "bigint"), Column("source_row", "bigint"))
 EVENTS = tuple(column for column in EVENT_COLUMNS if column.name != "load_id")
@@ -113,10 +115,40 @@ def _copy_bin(cursor: Any, root: str, files: list[lake.LakeFile]) -> Iterator[tu
     events = [str(Path(root) / "events" / f.path) for f in files if f.table == "events"]
     bad = [str(Path(root) / "quarantine" / f.path) for f in files if f.table == "quarantine"]
     if events:
-        yield "events", copy_batches(cursor, EVENTS, _event_batches(events))
-        yield "items", copy_batches(cursor, ITEMS, _item_batches(events))
+        yield "events", copy_events(cursor, EVENTS, lambda: event_batches(events))
+        yield "items", copy_batches(cursor, ITEMS, item_batches(events))
     if bad:
-        yield "quarantined", copy_batches(cursor, QUARANTINED, _quarantine_batches(bad))
+        yield "quarantined", copy_batches(cursor, QUARANTINED, quarantine_batches(bad))
+
+
+def copy_events(
+    cursor: Any, columns: tuple[Column, ...], batches: Callable[[], Iterator[pa.RecordBatch]]
+) -> str:
+    """COPY events with their properties as jsonb; those that are no JSON are kept as a text."""
+    import psycopg2
+
+    cursor.execute("savepoint events")
+    try:
+        return copy_batches(cursor, columns, batches())
+    # Only PostgreSQL itself knows what it takes for JSON, and how deep that may nest.
+    except (psycopg2.DataError, psycopg2.errors.StatementTooComplex):
+        cursor.execute("rollback to savepoint events")
+    texts = tuple(Column(c.name) if c.type == "json" else c for c in columns)
+    name = copy_batches(cursor, texts, batches())
+    parse = sql.SQL(_PARSE_PROPERTIES)
+    cursor.execute(parse.format(sql.Identifier("stage", name), most=sql.Literal(MOST_BRACKETS)))
+    return name
+
+
+_PARSE_PROPERTIES = """
+    alter table {} alter column properties type jsonb using case
+        when octet_length(properties) > {most}
+            and length(properties) - length(translate(properties, '[{{', '')) > {most}
+            then jsonb_build_object('unparsed', properties)
+        when pg_input_is_valid(properties, 'jsonb') then properties::jsonb
+        when properties is not null then jsonb_build_object('unparsed', properties)
+    end
+"""
 
 
 def copy_batches(
@@ -126,25 +158,32 @@ def copy_batches(
 
     The batches' schema must be the columns', by name and order: binary COPY goes by position.
     """
-    from pgpq import ArrowToPostgresBinaryEncoder
-
     name = f"copy_{uuid.uuid4().hex}"
     table = sql.Identifier("stage", name)
-    types = {"jsonb": "text"}
     fields = [
-        sql.SQL("{} {}").format(
-            sql.Identifier(c.name), sql.SQL(types.get(c.postgres_type, c.postgres_type))
-        )
-        for c in columns
+        sql.SQL("{} {}").format(sql.Identifier(c.name), sql.SQL(c.postgres_type)) for c in columns
     ]
     cursor.execute(
         sql.SQL("create unlogged table {} ({})").format(table, sql.SQL(", ").join(fields))
     )
     schema = pa.schema(arrow_fields(columns))
-    encoder = ArrowToPostgresBinaryEncoder(schema)
-    copy = sql.SQL("copy {} from stdin with (format binary)").format(table)
+    encoder = _encoder(schema, columns)
+    copy = sql.SQL("copy {} from stdin with (format binary, freeze)").format(table)
     cursor.copy_expert(copy, _Stream(_encode(encoder, schema, batches)), size=2**20)
     return name
+
+
+def _encoder(schema: pa.Schema, columns: tuple[Column, ...]) -> Any:
+    from pgpq import ArrowToPostgresBinaryEncoder
+    from pgpq.encoders import StringEncoderBuilder
+    from pgpq.schema import Jsonb
+
+    encoders = {field.name: ArrowToPostgresBinaryEncoder.infer_encoder(field) for field in schema}
+    for column in columns:
+        if column.type == "json":
+            field = schema.field(column.name)
+            encoders[column.name] = StringEncoderBuilder.new_with_output(field, Jsonb())
+    return ArrowToPostgresBinaryEncoder.new_with_encoders(schema, encoders)
 
 
 def _encode(encoder: Any, schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> Iterator[bytes]:
@@ -174,7 +213,8 @@ class _Stream(io.RawIOBase):
         return bytes(piece)
 
 
-def _event_batches(paths: list[str]) -> Iterator[pa.RecordBatch]:
+def event_batches(paths: list[str]) -> Iterator[pa.RecordBatch]:
+    """Yield the events' rows of lake files, in the order of EVENTS."""
     names = [column.name for column in EVENTS]
     for path in paths:
         with pq.ParquetFile(path) as file:
@@ -182,7 +222,8 @@ def _event_batches(paths: list[str]) -> Iterator[pa.RecordBatch]:
                 yield batch.select(names)
 
 
-def _item_batches(paths: list[str]) -> Iterator[pa.RecordBatch]:
+def item_batches(paths: list[str]) -> Iterator[pa.RecordBatch]:
+    """Yield the products of the events of lake files, in the order of ITEMS."""
     for path in paths:
         with pq.ParquetFile(path) as file:
             for batch in file.iter_batches(
@@ -198,7 +239,8 @@ def _item_batches(paths: list[str]) -> Iterator[pa.RecordBatch]:
                 )
 
 
-def _quarantine_batches(paths: list[str]) -> Iterator[pa.RecordBatch]:
+def quarantine_batches(paths: list[str]) -> Iterator[pa.RecordBatch]:
+    """Yield the quarantined rows of lake files, in the order of QUARANTINED."""
     names = [column.name for column in QUARANTINED]
     for path in paths:
         with pq.ParquetFile(path) as file:

@@ -38,6 +38,11 @@ def build(settings: Settings, arguments: Sequence[str], on_progress: OnProgress)
     return _run_quietly(settings, ["build", *arguments], on_progress)
 
 
+def rebuild(settings: Settings, on_progress: OnProgress) -> None:
+    """Make every model anew, from nothing and without the tests; call back with (done, total)."""
+    _run_quietly(settings, ["run", "--full-refresh"], on_progress)
+
+
 def docs(settings: Settings) -> Path:
     """Write the dbt documentation with its lineage as one HTML file; return its path."""
     _run_quietly(settings, ["docs", "generate", "--static"])

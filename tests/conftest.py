@@ -50,8 +50,8 @@ def spark() -> Iterator[Any]:
         yield spark
 
 
-def empty_warehouse(settings: Settings) -> None:
-    """Empty all tables of `raw` and `ops`, and the lake."""
+def empty_database(settings: Settings) -> None:
+    """Empty all tables of `raw` and `ops`."""
     from ingestion.postgres import connect
 
     with connect(settings) as connection, connection.cursor() as cursor:
@@ -60,10 +60,21 @@ def empty_warehouse(settings: Settings) -> None:
             "where schemaname in ('raw', 'ops')"
         )
         cursor.execute(f"truncate {cursor.fetchone()[0]}")
+
+
+def empty_warehouse(settings: Settings) -> None:
+    """Empty all tables of `raw` and `ops`, and the lake."""
+    empty_database(settings)
     shutil.rmtree(settings.lake, ignore_errors=True)
 
 
 @pytest.fixture
+def lose_database(settings: Settings) -> Callable[[], None]:
+    """A function that empties the database and leaves the lake."""
+    return lambda: empty_database(settings)
+
+
+@pytest.fixture(scope="session")
 def forget_all(settings: Settings) -> Callable[[], None]:
     """A function that empties the database and the lake."""
     return lambda: empty_warehouse(settings)
@@ -89,10 +100,49 @@ def query(settings: Settings) -> Callable[..., list[tuple[Any, ...]]]:
     return run
 
 
+WHOLE_STATE = {
+    "ops.loads": "aggregated_at",
+    "ops.files": "",
+    "ops.lake_files": "",
+    "ops.duplicates": "",
+    "ops.erasures": "marts_rebuilt_at",
+    "raw.events": "",
+    "raw.event_items": "",
+    "raw.quarantined_events": "",
+    "raw.agg_sessions": "",
+    "raw.agg_users": "",
+    "raw.agg_products": "",
+    "raw.agg_daily_metrics": "",
+}
+"""The tables that a rebuild restores, each with a column that may differ."""
+
+
+@pytest.fixture
+def whole_state(query: Callable[..., list[tuple[Any, ...]]]) -> Callable[[], dict[str, Any]]:
+    """A function that returns every row of every table that a rebuild restores."""
+
+    def run() -> dict[str, Any]:
+        return {
+            table: query(f"select to_jsonb(t) - %s from {table} as t order by 1", without)
+            for table, without in WHOLE_STATE.items()
+        }
+
+    return run
+
+
 @pytest.fixture
 def rees46_file() -> Path:
     """The first rows of the REES46 data, where they are at hand."""
     path = REAL_DATA / "rees46_1k.csv"
+    if not path.exists():
+        pytest.skip(f"real data not at hand: {path} (set CLICKMART_REAL_DATA to its folder)")
+    return path
+
+
+@pytest.fixture
+def ga4_folder() -> Path:
+    """Three days of the public GA4 sample and a part of its JSON form, where they are at hand."""
+    path = REAL_DATA / "ga4"
     if not path.exists():
         pytest.skip(f"real data not at hand: {path} (set CLICKMART_REAL_DATA to its folder)")
     return path

@@ -4,13 +4,33 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ingestion.adapters import mapping, native, rees46, retailrocket
+from ingestion.adapters import (
+    ga4,
+    mapping,
+    native,
+    posthog,
+    rees46,
+    retailrocket,
+    segment,
+    snowplow,
+)
 from ingestion.adapters.adapter import Adapter
 from ingestion.adapters.mapping_file import is_mapping_file, read_mapping
 from ingestion.errors import UsageError
 
+__all__ = ["ADAPTERS", "Adapter", "adapter_for"]
+
 ADAPTERS: dict[str, Adapter] = {
-    a.name: a for a in (native.ADAPTER, rees46.ADAPTER, retailrocket.ADAPTER)
+    a.name: a
+    for a in (
+        native.ADAPTER,
+        rees46.ADAPTER,
+        ga4.ADAPTER,
+        posthog.ADAPTER,
+        segment.ADAPTER,
+        snowplow.ADAPTER,
+        retailrocket.ADAPTER,
+    )
 }
 
 

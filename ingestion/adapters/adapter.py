@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 Format = Literal["csv", "tsv", "jsonl", "json", "parquet"]
 
 READER_COLUMNS = ("file_id", "source_row", "record", "row_issue")
+LONGEST_SHOWN_NAME = 40
+# A file that is no table at all may have a million "columns" in its first line.
+MOST_COMPARED_NAMES = 1000
 WHOLE_ROW = "whole_row"
 """The row as it was read, a struct: what a quarantined row is shown and tried again by."""
 
@@ -53,7 +56,9 @@ class Adapter:
         missing = [names for names in needed if not any(is_found(name, found) for name in names)]
         if not missing:
             return
-        unknown = [name for name in found if name not in {c.name for c in self.columns}]
+        found = tuple(name[:LONGEST_SHOWN_NAME] for name in found)
+        known = {c.name for c in self.columns}
+        unknown = [name for name in found[:MOST_COMPARED_NAMES] if name not in known]
         hints = []
         for names in missing:
             close = [c for name in names for c in difflib.get_close_matches(name, unknown, n=1)]

@@ -140,9 +140,9 @@ def whole_number(column: Column) -> Parsed:
 def items(column: Column) -> Parsed:
     """Parse a JSON list of products; a line without an id gets its position, from 1."""
     raw = F.from_json(column, _RAW_ITEMS)
-    value = typed_items(raw).value
-    is_list = F.trim(column).rlike(r"(?s)^\[.*\]$")
-    return Parsed(value, text(column).isNotNull() & (~is_list | raw.isNull()))
+    is_list = F.trim(column).rlike(r"(?s)^\[.*\]\s*$") & ~F.exists(raw, lambda i: i.isNull())
+    is_valid = F.coalesce(is_list, F.lit(False))
+    return Parsed(F.when(is_valid, typed_items(raw).value), text(column).isNotNull() & ~is_valid)
 
 
 def item_numbers_invalid(column: Column) -> Column:
@@ -180,10 +180,30 @@ def issues(*found: tuple[str, Column]) -> Column:
     return F.array_compact(F.array(*flagged))
 
 
+def json_value(value: Column) -> Column:
+    """Return the text as a JSON string, null for null."""
+    quoted = F.regexp_extract(F.to_json(F.struct(value.alias("v"))), r'(?s)^\{"v":(.*)\}$', 1)
+    return F.when(value.isNotNull(), quoted)
+
+
+def json_object(others: Column, **members: Column) -> Column:
+    """Return a JSON object of members given as JSON (null: left out) and of another object's."""
+    pairs = [F.concat(F.lit(f'"{name}":'), value) for name, value in members.items()]
+    inside = F.substring(others, F.lit(2), F.length(others) - 2)
+    joined = F.concat_ws(",", *pairs, inside)
+    return F.when(joined != "", F.concat(F.lit("{"), joined, F.lit("}")))
+
+
 def merged_properties(properties: Column, extra: Column) -> Column:
-    """Return one JSON object of both, as text; null when both are."""
-    own = F.when(F.trim(properties).rlike(r"^\{\s*\}$"), F.lit(None)).otherwise(F.trim(properties))
-    both = F.concat(F.regexp_replace(own, r"\s*\}$", ","), F.regexp_replace(extra, r"^\{", ""))
+    """Return one JSON object of both, as text; null when both are.
+
+    Where there is `extra`, properties that are no object become one: `{"properties": ...}`.
+    """
+    given = text(properties)
+    own = F.when(~given.rlike(r"^\{\s*\}\s*$"), given)
+    is_object = own.rlike(r"(?s)^\{.*\}\s*$")
+    named = F.when(is_object, own).otherwise(F.to_json(F.struct(own.alias("properties"))))
+    both = F.concat(F.regexp_replace(named, r"\s*\}\s*$", ","), F.regexp_replace(extra, r"^\{", ""))
     return F.when(own.isNull(), extra).when(extra.isNull(), own).otherwise(both)
 
 
@@ -205,9 +225,11 @@ def _item(item: Column, position: Column) -> Column:
 
 def _decimal(raw: Column) -> Column:
     # Engines differ in whether a decimal may be written 1e2, so that goes through a double.
+    # Some take other scripts' digits, too.
     is_scientific = raw.rlike(r"^[+-]?[0-9.]+[eE][+-]?[0-9]+$")
+    is_plain = raw.rlike(r"^[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)$")
     through_double = raw.try_cast("double").try_cast(AMOUNT)
-    return F.when(is_scientific, through_double).otherwise(raw.try_cast(AMOUNT))
+    return F.when(is_plain, raw.try_cast(AMOUNT)).when(is_scientific, through_double)
 
 
 def _whole(raw: Column) -> Column:

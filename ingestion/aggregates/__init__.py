@@ -1,34 +1,44 @@
 """Spark's pre-aggregates of the lake: sessions, users, products and days, as `raw.agg_*`.
 
 A second computation of what dbt derives from the events, by the same definitions; dbt tests
-compare the two. Every function takes and returns DataFrames; only `refresh` does I/O.
+compare the two. A load changes only what its events touch (see docs/decisions/0009).
 """
 
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from psycopg2 import sql
 from psycopg2.extras import Json
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
 from ingestion import lake, stage
-from ingestion.aggregates.tables import TABLES, aggregates
-from ingestion.contract.events import Column
+from ingestion.aggregates import merge
+from ingestion.aggregates.compute import RATES, Computation, Staged
+from ingestion.aggregates.merge import UUID_COLUMNS
+from ingestion.aggregates.tables import KEYS, TABLES, aggregates, identified, narrowed
+from ingestion.errors import UsageError
 from ingestion.postgres import connect
 from ingestion.settings import PROJECT_DIR, Settings
-from ingestion.spark import engine_name
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-__all__ = ["TABLES", "aggregates", "is_behind", "refresh"]
+__all__ = [
+    "KEYS",
+    "TABLES",
+    "UUID_COLUMNS",
+    "aggregates",
+    "definitions",
+    "identified",
+    "invalidate",
+    "is_behind",
+    "narrowed",
+    "refresh",
+]
 
-UUID_COLUMNS = ("session_id", "user_key")
-RATES = "seeds/exchange_rates.csv"
 DEFINING_VARS = (
+    "session_source",
     "session_timeout_minutes",
     "reporting_timezone",
     "reporting_currency",
@@ -36,19 +46,21 @@ DEFINING_VARS = (
     "bot_min_session_events",
     "bot_max_mean_gap_seconds",
 )
+SESSION_SOURCES = ("derived", "source")
 
 
 def refresh(spark: SparkSession, settings: Settings) -> None:
-    """Bring `raw.agg_*` up to the lake: recomputed and replaced in one transaction.
+    """Bring `raw.agg_*` up to the lake, in one transaction, at the cost of what the loads touch.
 
-    Loads that brought nothing but duplicates change nothing and cost nothing.
+    Everything is computed anew at the first load, where the definitions changed, after
+    `invalidate`, and where the loads touch most of the events anyway. Loads that brought nothing
+    but duplicates change nothing and cost nothing. Call it while holding the loaders' lock.
     """
-    stages = _computed(spark, settings) if _has_changes(settings) else {}
+    staged = _staged(spark, settings)
     with connect(settings) as connection, connection.cursor() as cursor:
-        for name, tables in stages.items():
-            cursor.execute(sql.SQL("delete from {}").format(sql.Identifier("raw", name)))
-            _fill(cursor, name, TABLES[name], tables)
-        if stages:
+        if staged:
+            for name in TABLES:
+                _fill(cursor, name, staged)
             cursor.execute(
                 "insert into ops.aggregations (definitions) values (%s)",
                 (Json(definitions(settings)),),
@@ -66,74 +78,67 @@ def is_behind(settings: Settings) -> bool:
             "select exists (select from ops.loads "
             "where lake_version is null or aggregated_at is null)"
         )
-        return bool(cursor.fetchone()[0]) or _has_changes(settings)
+        is_waiting = bool(cursor.fetchone()[0])
+        return _needs_whole(cursor, settings) or is_waiting
+
+
+def invalidate(cursor: Any) -> None:
+    """Let the next `refresh` compute everything anew, as when rows were taken out of `raw`."""
+    cursor.execute("delete from ops.aggregations")
 
 
 def definitions(settings: Settings) -> dict[str, Any]:
-    """Return what the pre-aggregates depend on beside the events."""
-    rates = (PROJECT_DIR / RATES).read_bytes()
+    """Return what the pre-aggregates depend on beside the events: vars, rates and the code.
+
+    Raises UsageError for a `session_source` that there is not.
+    """
+    chosen = {name: settings.dbt_vars[name] for name in DEFINING_VARS}
+    if chosen["session_source"] not in SESSION_SOURCES:
+        raise UsageError(
+            f"session_source in dbt_project.yml is {chosen['session_source']!r}; "
+            f"it must be one of: {', '.join(SESSION_SOURCES)}."
+        )
     return {
-        **{name: settings.dbt_vars[name] for name in DEFINING_VARS},
-        "exchange_rates_sha256": hashlib.sha256(rates).hexdigest(),
+        **chosen,
+        "exchange_rates_sha256": _sha256([PROJECT_DIR / RATES]),
+        "code_sha256": _sha256(sorted(Path(__file__).parent.glob("*.py"))),
     }
 
 
-def _has_changes(settings: Settings) -> bool:
+def _sha256(paths: list[Path]) -> str:
+    return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()
+
+
+def _needs_whole(cursor: Any, settings: Settings) -> bool:
+    """Return whether there are events, and no aggregation of them by the definitions of now."""
+    wanted = definitions(settings)
+    cursor.execute("select definitions from ops.aggregations order by aggregated_at desc limit 1")
+    latest = cursor.fetchone()
+    cursor.execute("select exists (select from ops.loads where loaded_count > 0)")
+    return bool(cursor.fetchone()[0]) and (latest is None or latest[0] != wanted)
+
+
+def _staged(spark: SparkSession, settings: Settings) -> Staged | None:
+    """Compute what there is to do, if anything."""
     with connect(settings) as connection, connection.cursor() as cursor:
+        is_whole = _needs_whole(cursor, settings)
         cursor.execute(
-            "select coalesce(bool_or(aggregated_at is null), false), count(*) > 0 "
-            "from ops.loads where loaded_count > 0"
+            "select coalesce(array_agg(load_id) filter (where aggregated_at is null), '{}'), "
+            "sum(loaded_count) from ops.loads where loaded_count > 0"
         )
-        has_new_events, has_events = cursor.fetchone()
-        cursor.execute(
-            "select definitions from ops.aggregations order by aggregated_at desc limit 1"
-        )
-        latest = cursor.fetchone()
-        is_outdated = latest is None or latest[0] != definitions(settings)
-        return bool(has_new_events or (has_events and is_outdated))
+        load_ids, event_count = cursor.fetchone()
+    if not load_ids and not is_whole:
+        return None
+    with lake.scratch(settings.lake) as folder:
+        computation = Computation(spark, settings, folder, int(event_count))
+        staged = None if is_whole else computation.touched(load_ids)
+        return staged or computation.whole()
 
 
-def _computed(spark: SparkSession, settings: Settings) -> dict[str, tuple[str, ...]]:
-    """Compute the pre-aggregates into stage tables; return the tables' names."""
-    events = lake.read_events(spark, settings.lake, engine=engine_name(settings))
-    schema = "currency string, valid_from string, rate string"
-    rates = spark.createDataFrame(_exchange_rates(), schema)
-    frames = aggregates(_without_duplicates(spark, settings, events), rates, settings.dbt_vars)
-    return {name: stage.copy_frame(frame, settings, TABLES[name]) for name, frame in frames.items()}
-
-
-def _exchange_rates() -> list[tuple[str, str, str]]:
-    import csv
-
-    with (PROJECT_DIR / RATES).open() as stream:
-        return [(r["currency"], r["valid_from"], r["rate"]) for r in csv.DictReader(stream)]
-
-
-def _without_duplicates(spark: SparkSession, settings: Settings, events: DataFrame) -> DataFrame:
-    with connect(settings) as connection, connection.cursor() as cursor:
-        cursor.execute(
-            "select load_id, file_id, source_row from ops.duplicates "
-            "join ops.loads using (load_id) where loaded_count > 0"
-        )
-        duplicates = cursor.fetchall()
-    if not duplicates:
-        return events
-    keys = ["load_id", "file_id", "source_row"]
-    known = spark.createDataFrame(duplicates, "load_id bigint, file_id bigint, source_row bigint")
-    return events.join(F.broadcast(known), keys, "left_anti")
-
-
-def _fill(cursor: Any, name: str, columns: tuple[Column, ...], stages: tuple[str, ...]) -> None:
-    values = sql.SQL(", ").join(
-        sql.SQL("{}::uuid" if c.name in UUID_COLUMNS else "{}").format(sql.Identifier(c.name))
-        for c in columns
-    )
-    for table in stages:
-        cursor.execute(
-            sql.SQL("insert into {} ({}) select {} from {}").format(
-                sql.Identifier("raw", name),
-                sql.SQL(", ").join(sql.Identifier(c.name) for c in columns),
-                values,
-                sql.Identifier("stage", table),
-            )
+def _fill(cursor: Any, name: str, staged: Staged) -> None:
+    if staged.before is None:
+        merge.replace(cursor, name, TABLES[name], staged.after[name])
+    else:
+        merge.add_change(
+            cursor, name, TABLES[name], KEYS[name], staged.before[name], staged.after[name]
         )

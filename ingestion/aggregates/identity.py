@@ -15,23 +15,42 @@ from ingestion.aggregates.keys import key
 def with_users(events: DataFrame) -> DataFrame:
     """Add `latest_user_id`, the last user seen on the visitor, and the event's `user_key`."""
     of_visitor = Window.partitionBy("visitor_id")
-    return (
-        events.withColumn("event_micros", F.unix_micros("event_ts"))
-        .withColumn("latest_user_id", F.max(user_in_order()).over(of_visitor)["user_id"])
-        .withColumn("user_key", user_key(F.coalesce("user_id", "latest_user_id")))
-    )
+    return events.withColumn(
+        "latest_user_id", F.max(user_in_order()).over(of_visitor)["user_id"]
+    ).withColumn("user_key", user_key(F.coalesce("user_id", "latest_user_id")))
 
 
 def with_sessions(events: DataFrame, variables: Mapping[str, Any]) -> DataFrame:
-    """Add `session_number`: a gap of more than the timeout starts a visitor's next session."""
-    timeout_micros = int(variables["session_timeout_minutes"]) * 60_000_000
-    in_order = Window.partitionBy("visitor_id").orderBy("event_micros", "event_id")
-    gap = F.col("event_micros") - F.lag("event_micros").over(in_order)
-    starts = F.when(gap.isNull() | (gap > timeout_micros), 1).otherwise(0)
-    return events.withColumn("starts_session", starts).withColumn(
-        "session_number",
-        F.sum("starts_session").over(in_order.rowsBetween(Window.unboundedPreceding, 0)),
+    """Add `starts_session` (0 or 1) and `session_number`, counted by the visitor's session starts.
+
+    A gap of more than the timeout starts a session. With `session_source: source` the events of
+    one `source_session_id` are a session, and the gaps are those between the events without one.
+    """
+    is_by_source = variables["session_source"] == "source"
+    scope = ["visitor_id", *(["source_session_id"] if is_by_source else [])]
+    in_scope = Window.partitionBy(*scope).orderBy("event_micros", "event_id")
+    gap = F.col("event_micros") - F.lag("event_micros").over(in_scope)
+    is_split = gap > int(variables["session_timeout_minutes"]) * 60_000_000
+    if is_by_source:
+        is_split = is_split & F.col("source_session_id").isNull()
+    numbered = events.withColumn(
+        "starts_session", F.when(gap.isNull() | is_split, 1).otherwise(0)
+    ).withColumn("session_number", _started_count("visitor_id"))
+    if not is_by_source:
+        return numbered
+    # The sessions of a visitor may interleave: all events take the number of their session's start.
+    of_session = Window.partitionBy(*scope, "scope_number")
+    started = F.when(F.col("starts_session") == 1, F.col("session_number"))
+    return (
+        numbered.withColumn("scope_number", _started_count(*scope))
+        .withColumn("session_number", F.max(started).over(of_session))
+        .drop("scope_number")
     )
+
+
+def _started_count(*scope: str) -> SparkColumn:
+    until_now = Window.partitionBy(*scope).orderBy("event_micros", "event_id")
+    return F.sum("starts_session").over(until_now.rowsBetween(Window.unboundedPreceding, 0))
 
 
 def with_bots(events: DataFrame, variables: Mapping[str, Any]) -> DataFrame:

@@ -101,9 +101,13 @@ def converted(orders: DataFrame, rates: DataFrame, currency: str) -> DataFrame:
 
 def order_key() -> SparkColumn:
     """Return the key of a purchase event's order: by its id if usable, else its own."""
-    is_usable = F.col("order_id").isNotNull() & ~F.lower(F.trim("order_id")).isin(
-        *UNUSABLE_ORDER_IDS
-    )
-    return F.when(is_usable, key("order", F.col("order_id"))).otherwise(
+    order_id = usable_order_id()
+    return F.when(order_id.isNotNull(), key("order", order_id)).otherwise(
         key("event", F.col("event_id"))
     )
+
+
+def usable_order_id() -> SparkColumn:
+    """Return an event's order id, null where it is none that tells orders apart."""
+    is_usable = ~F.lower(F.trim("order_id")).isin(*UNUSABLE_ORDER_IDS)
+    return F.when(is_usable, F.col("order_id"))

@@ -20,6 +20,9 @@ from ingestion.aggregates.keys import SEPARATOR, date
 from ingestion.aggregates.orders import MONEY, order_lines, priced_orders, purchases
 from ingestion.contract.events import Column
 
+# What of an event's items the pre-aggregates need.
+LINE = ("line_id", "product_id", "quantity", "unit_price")
+
 TABLES: dict[str, tuple[Column, ...]] = {
     "agg_sessions": (
         Column("session_id"),
@@ -58,23 +61,57 @@ TABLES: dict[str, tuple[Column, ...]] = {
     ),
 }
 
+KEYS: dict[str, tuple[str, ...]] = {
+    "agg_sessions": ("session_id",),
+    "agg_users": ("user_key",),
+    "agg_products": ("metric_date", "product_id"),
+    "agg_daily_metrics": ("metric_date",),
+}
+
+
+def narrowed(events: DataFrame, *also: str) -> DataFrame:
+    """Select what the pre-aggregates need of an event, and of its items only where they count.
+
+    Nothing else goes through the sorts. A blank `source_session_id` is none.
+    """
+    lines = F.transform("items", lambda i: F.struct(*(i[name].alias(name) for name in LINE)))
+    has_lines = F.col("event_type").isin("product_view", "add_to_cart", "purchase")
+    session_id = F.col("source_session_id")
+    return events.select(
+        *also,
+        "visitor_id",
+        F.unix_micros("event_ts").alias("event_micros"),
+        "event_id",
+        "event_type",
+        "user_id",
+        F.when(F.trim(session_id) != "", session_id).alias("source_session_id"),
+        "is_bot",
+        "order_id",
+        "order_total",
+        "currency",
+        F.when(has_lines, lines).alias("items"),
+    )
+
+
+def identified(events: DataFrame, variables: Mapping[str, Any]) -> DataFrame:
+    """Return narrowed, deduplicated events with their user, session and bot flag."""
+    found = with_bots(with_sessions(with_users(events), variables), variables)
+    return found.drop("load_id", "source_session_id", "is_bot", "is_flagged")
+
 
 def aggregates(
     events: DataFrame, rates: DataFrame, variables: Mapping[str, Any]
 ) -> dict[str, DataFrame]:
-    """Return the four pre-aggregates of deduplicated events, by table name."""
+    """Return the four pre-aggregates of identified events, by table name."""
     zone = str(variables["reporting_timezone"])
-    sessionized = with_bots(with_sessions(with_users(events), variables), variables).persist()
-    orders = priced_orders(sessionized, rates, zone, str(variables["reporting_currency"])).persist()
+    orders = priced_orders(events, rates, zone, str(variables["reporting_currency"]))
     is_counted = ~F.col("is_bot_visitor") if variables["exclude_bots"] else F.lit(True)
-    counted, counted_orders = sessionized.where(is_counted), orders.where(is_counted)
-    sessions = agg_sessions(sessionized, orders)
+    counted, counted_orders = events.where(is_counted), orders.where(is_counted)
+    lines = order_lines(purchases(events))
     return {
-        "agg_sessions": sessions,
+        "agg_sessions": agg_sessions(events, orders),
         "agg_users": agg_users(counted, counted_orders),
-        "agg_products": agg_products(
-            counted, order_lines(purchases(sessionized)), counted_orders, zone
-        ),
+        "agg_products": agg_products(counted, lines, counted_orders, zone),
         "agg_daily_metrics": agg_daily_metrics(counted, counted_orders, zone),
     }
 
@@ -86,8 +123,8 @@ def agg_sessions(events: DataFrame, orders: DataFrame) -> DataFrame:
         F.min_by("event_id", in_order).alias("first_event_id"),
         F.max(user_in_order())["user_id"].alias("own_user_id"),
         F.max("latest_user_id").alias("latest_user_id"),
-        F.min("event_ts").alias("started_at"),
-        F.max("event_ts").alias("ended_at"),
+        F.timestamp_micros(F.min("event_micros")).alias("started_at"),
+        F.timestamp_micros(F.max("event_micros")).alias("ended_at"),
         F.count(F.lit(1)).alias("event_count"),
         _count_type("product_view").alias("product_view_count"),
         _count_type("add_to_cart").alias("add_to_cart_count"),
@@ -107,8 +144,8 @@ def agg_sessions(events: DataFrame, orders: DataFrame) -> DataFrame:
 def agg_users(events: DataFrame, orders: DataFrame) -> DataFrame:
     """Return one row per user, by the events' own user key."""
     users = events.groupBy("user_key").agg(
-        F.min("event_ts").alias("first_seen_at"),
-        F.max("event_ts").alias("last_seen_at"),
+        F.timestamp_micros(F.min("event_micros")).alias("first_seen_at"),
+        F.timestamp_micros(F.max("event_micros")).alias("last_seen_at"),
         F.count(F.lit(1)).alias("event_count"),
     )
     bought = orders.groupBy("user_key").agg(

@@ -1,41 +1,172 @@
-"""The Delta logs: which files are part of the lake."""
+"""The Delta logs: which files are part of the lake, and the ledger of how they came to be."""
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
 
+from ingestion.contract.events import (
+    ITEMS,
+    ITEMS_SPARK_TYPE,
+    LOAD_COLUMNS,
+    SOURCE_COLUMNS,
+    spark_ddl,
+)
+from ingestion.errors import InputError
 from ingestion.lake.tables import PARTITIONS, SCHEMAS, LakeFile, Table
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-APPLICATION = "clickmart"
+Kind = Literal["load", "erasure"]
+# The names under which a log keeps the number of the last load and of the last erasure.
+APPLICATIONS: dict[Kind, str] = {"load": "clickmart", "erasure": "clickmart erasures"}
+# Files that replace committed ones wait here, outside the tables, until PostgreSQL has committed.
+REWRITTEN = "rewritten"
 
 
-def commit(lake: str, load_id: int, files: Iterable[LakeFile]) -> int:
-    """Add a load's files to the Delta logs, at once per table; return the events' version.
+@dataclass(frozen=True)
+class Change:
+    """What one load or erasure does to the lake. `ledger` is JSON: the rows of `ops` it wrote."""
 
-    Repeating it changes nothing: the log holds the load's number as a transaction. Files of the
-    load that are not given are removed: nothing will ever name them.
+    kind: Kind
+    number: int
+    added: Sequence[LakeFile]
+    removed: Sequence[LakeFile]
+    ledger: str
+
+
+@dataclass(frozen=True)
+class Commit:
+    """A change as the log of the events tells it; `ledger` has rows by table of `ops`."""
+
+    version: int
+    kind: Kind
+    number: int
+    ledger: dict[str, list[dict[str, Any]]]
+
+
+# -- writing -------------------------------------------------------------------------------------
+
+
+def commit(lake: str, change: Change) -> int:
+    """Bring a change into the Delta logs, at once per table; return the events' version.
+
+    Repeating it changes nothing: each log holds the change's number as a transaction. The log of
+    the events comes first and carries the ledger, so what it tells is always whole.
     """
-    chosen = list(files)
     for table in SCHEMAS:
-        own = [file for file in chosen if file.table == table]
-        _commit_table(lake, table, load_id, own)
-        _remove_others(Path(lake) / table, load_id, {file.path for file in own})
+        added = [file for file in change.added if file.table == table]
+        removed = [file for file in change.removed if file.table == table]
+        if table == "events" or added or removed:
+            _put_in_place(lake, table, added)
+            _commit_table(lake, table, change, added, removed)
+    shutil.rmtree(Path(lake) / REWRITTEN, ignore_errors=True)
     return version(lake)
 
 
-def _remove_others(root: Path, load_id: int, named: set[str]) -> None:
-    for path in (root / f"load_id={load_id}").rglob("*.parquet"):
-        if path.relative_to(root).as_posix() not in named:
-            path.unlink()
+def _put_in_place(lake: str, table: Table, files: Iterable[LakeFile]) -> None:
+    for file in files:
+        waiting = Path(lake) / REWRITTEN / table / file.path
+        if waiting.exists():
+            waiting.replace(Path(lake) / table / file.path)
+
+
+def _commit_table(
+    lake: str, table: Table, change: Change, added: list[LakeFile], removed: list[LakeFile]
+) -> None:
+    from deltalake import CommitProperties, Transaction
+    from deltalake.transaction import AddAction, RemoveAction
+
+    delta = _open(lake, table) or _create(lake, table)
+    application = APPLICATIONS[change.kind]
+    if (delta.transaction_version(application) or 0) >= change.number:
+        return
+    now = int(time.time() * 1000)
+    actions: list[AddAction | RemoveAction] = [
+        AddAction(
+            path=file.path,
+            size=file.byte_count,
+            partition_values=_partition_values(file),
+            modification_time=0,
+            data_change=True,
+            stats=json.dumps({"numRecords": file.row_count}),
+        )
+        for file in added
+    ]
+    actions += [
+        RemoveAction(file.path, True, now, file.byte_count, _partition_values(file))
+        for file in removed
+    ]
+    ledger = {"ledger": change.ledger} if table == "events" else {}
+    delta.create_write_transaction(
+        actions,
+        mode="append",
+        schema=delta.schema(),
+        partition_by=PARTITIONS[table],
+        commit_properties=CommitProperties(
+            custom_metadata={f"{change.kind}_id": str(change.number), **ledger},
+            app_transactions=[Transaction(application, change.number)],
+        ),
+    )
+
+
+def _create(lake: str, table: Table) -> Any:
+    from deltalake import DeltaTable, Schema
+
+    (Path(lake) / table).mkdir(parents=True, exist_ok=True)
+    fields = [("load_id", pa.int64())]
+    fields += [("event_date", pa.date32())] if "event_date" in PARTITIONS[table] else []
+    return DeltaTable.create(
+        str(Path(lake) / table),
+        schema=Schema.from_arrow(pa.schema([*SCHEMAS[table], *fields])),
+        partition_by=PARTITIONS[table],
+        # The log is the ledger's second copy: its entries must never expire.
+        configuration={"delta.enableExpiredLogCleanup": "false"},
+    )
+
+
+def _partition_values(file: LakeFile) -> dict[str, str | None]:
+    values: dict[str, str | None] = {"load_id": str(file.load_id)}
+    if file.event_date is not None:
+        values["event_date"] = file.event_date
+    return values
+
+
+# -- clearing away -------------------------------------------------------------------------------
+
+
+def remove_uncommitted(lake: str, last_load_id: int) -> None:
+    """Remove what loads after the last one, and erasures, left behind when they were killed."""
+    for table in SCHEMAS:
+        for folder in (Path(lake) / table).glob("load_id=*"):
+            if int(folder.name.split("=", 1)[1]) > last_load_id:
+                shutil.rmtree(folder)
+    shutil.rmtree(Path(lake) / REWRITTEN, ignore_errors=True)
+
+
+def remove_unnamed(lake: str, load_id: int | None = None) -> None:
+    """Delete the files, of one load or of all, that the logs do not name now.
+
+    Versions of the lake that named them can then no longer be read in full.
+    """
+    for table in SCHEMAS:
+        root = Path(lake) / table
+        folder = root if load_id is None else root / f"load_id={load_id}"
+        lying = {path for path in folder.rglob("*.parquet") if "_delta_log" not in path.parts}
+        if lying:
+            for path in lying - {root / name for name in _paths(lake, table)}:
+                path.unlink()
+
+
+# -- reading -------------------------------------------------------------------------------------
 
 
 def version(lake: str) -> int:
@@ -44,12 +175,54 @@ def version(lake: str) -> int:
     return -1 if table is None else int(table.version())
 
 
-def remove_uncommitted(lake: str, last_load_id: int) -> None:
-    """Remove what loads after the last one left behind when they were killed."""
-    for table in SCHEMAS:
-        for folder in (Path(lake) / table).glob("load_id=*"):
-            if int(folder.name.split("=", 1)[1]) > last_load_id:
-                shutil.rmtree(folder)
+def last_numbers(lake: str) -> tuple[int, int]:
+    """Return the numbers of the last load and of the last erasure in the log, 0 for none."""
+    table = _open(lake, "events")
+    if table is None:
+        return 0, 0
+    load, erasure = (table.transaction_version(name) or 0 for name in APPLICATIONS.values())
+    return int(load), int(erasure)
+
+
+def event_paths(lake: str) -> set[str]:
+    """Return the paths, within their table, of the events' files that the log names now."""
+    return _paths(lake, "events")
+
+
+def history(lake: str) -> list[Commit]:
+    """Return the loads and erasures that the log tells of, the first one first.
+
+    Raises InputError where there is no lake, or where its log lacks a ledger.
+    """
+    table = _open(lake, "events")
+    if table is None:
+        raise InputError(f"There is no lake in {lake}: nothing to rebuild from.")
+    commits = []
+    for entry in reversed(table.history()):
+        for kind in APPLICATIONS:
+            if (number := entry.get(f"{kind}_id")) is None:
+                continue
+            if "ledger" not in entry:
+                raise InputError(
+                    f"The lake's log has no ledger of {kind} {number}: an older version of "
+                    "Clickmart wrote it. Load the files themselves anew."
+                )
+            ledger = json.loads(entry["ledger"])
+            commits.append(Commit(int(entry["version"]), kind, int(number), ledger))
+    return commits
+
+
+def read_events(spark: SparkSession, lake: str, *, engine: str) -> DataFrame:
+    """Return all committed events, with load_id and event_date."""
+    root = str(Path(lake) / "events")
+    paths = sorted(_paths(lake, "events"))
+    if not paths:  # every event was erased or replaced
+        columns = [c for c in (*SOURCE_COLUMNS, *LOAD_COLUMNS) if c.name != "load_id"]
+        partitions = f"{ITEMS} {ITEMS_SPARK_TYPE}, load_id bigint, event_date date"
+        return spark.createDataFrame([], f"{spark_ddl(tuple(columns))}, {partitions}")
+    if engine == "sail":  # it reads the log itself, but no partitions from a list of files
+        return spark.read.format("delta").load(root)
+    return spark.read.option("basePath", root).parquet(*(f"{root}/{path}" for path in paths))
 
 
 def _open(lake: str, table: Table) -> Any | None:
@@ -59,59 +232,6 @@ def _open(lake: str, table: Table) -> Any | None:
     return DeltaTable(path) if DeltaTable.is_deltatable(path) else None
 
 
-def _commit_table(lake: str, table: Table, load_id: int, files: list[LakeFile]) -> None:
-    from deltalake import CommitProperties, DeltaTable, Schema, Transaction
-    from deltalake.transaction import AddAction, RemoveAction
-
+def _paths(lake: str, table: Table) -> set[str]:
     delta = _open(lake, table)
-    if delta is None:
-        (Path(lake) / table).mkdir(parents=True, exist_ok=True)
-        fields = [("load_id", pa.int64())]
-        fields += [("event_date", pa.date32())] if "event_date" in PARTITIONS[table] else []
-        schema = pa.schema([*SCHEMAS[table], *fields])
-        delta = DeltaTable.create(
-            str(Path(lake) / table),
-            schema=Schema.from_arrow(schema),
-            partition_by=PARTITIONS[table],
-        )
-    if (delta.transaction_version(APPLICATION) or 0) >= load_id:
-        return
-    actions: list[AddAction | RemoveAction] = [
-        AddAction(
-            path=file.path,
-            size=file.byte_count,
-            partition_values=_partition_values(file, load_id),
-            modification_time=0,
-            data_change=True,
-            stats=json.dumps({"numRecords": file.row_count}),
-        )
-        for file in files
-    ]
-    properties = CommitProperties(
-        custom_metadata={"load_id": str(load_id)},
-        app_transactions=[Transaction(APPLICATION, load_id)],
-    )
-    delta.create_write_transaction(
-        actions,
-        mode="append",
-        schema=delta.schema(),
-        partition_by=PARTITIONS[table],
-        commit_properties=properties,
-    )
-
-
-def _partition_values(file: LakeFile, load_id: int) -> dict[str, str | None]:
-    values: dict[str, str | None] = {"load_id": str(load_id)}
-    if file.event_date is not None:
-        values["event_date"] = file.event_date
-    return values
-
-
-def read_events(spark: SparkSession, lake: str, *, engine: str) -> DataFrame:
-    """Return all committed events, with load_id and event_date."""
-    root = str(Path(lake) / "events")
-    if engine == "sail":  # it reads the log itself, but no partitions from a list of files
-        return spark.read.format("delta").load(root)
-    from deltalake import DeltaTable
-
-    return spark.read.option("basePath", root).parquet(*DeltaTable(root).file_uris())
+    return set() if delta is None else set(delta.get_add_actions().column("path").to_pylist())

@@ -1,4 +1,4 @@
-"""The lake's two tables: their columns, their partitions, and what is known of a file."""
+"""The lake's three tables: their columns, their partitions, and what is known of a file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pyarrow as pa
 from ingestion.contract.arrow import arrow_fields, arrow_type
 from ingestion.contract.events import ITEMS, ITEMS_SPARK_TYPE, LOAD_COLUMNS, SOURCE_COLUMNS
 
-Table = Literal["events", "quarantine"]
+Table = Literal["events", "quarantine", "duplicates"]
 
 # load_id and event_date are partitions: they stand in the path and in the Delta log.
 SCHEMAS: dict[Table, pa.Schema] = {
@@ -30,10 +30,14 @@ SCHEMAS: dict[Table, pa.Schema] = {
             ("record", pa.string()),
         ]
     ),
+    "duplicates": pa.schema(
+        [("file_id", pa.int64()), ("source_row", pa.int64()), ("event_id", pa.string())]
+    ),
 }
 PARTITIONS: dict[Table, list[str]] = {
     "events": ["load_id", "event_date"],
     "quarantine": ["load_id"],
+    "duplicates": ["load_id"],
 }
 
 
@@ -46,3 +50,8 @@ class LakeFile:
     event_date: str | None
     row_count: int
     byte_count: int
+
+    @property
+    def load_id(self) -> int:
+        """The load whose rows the file holds, as its path says."""
+        return int(self.path.split("/", 1)[0].removeprefix("load_id="))

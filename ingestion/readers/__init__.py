@@ -16,11 +16,23 @@ from ingestion.contract.events import Column
 from ingestion.files import InputFile, Split
 from ingestion.readers.csv_lines import read_csv
 from ingestion.readers.hashing import Hashing
-from ingestion.readers.json_rows import read_json_array, read_jsonl
+from ingestion.readers.json_rows import json_object, read_json_array, read_jsonl
 from ingestion.readers.nested import head_of, taken_out
 from ingestion.readers.parquet_rows import parquet_types, read_parquet
-from ingestion.readers.rows import ROW_COLUMNS
+from ingestion.readers.rows import ROW_COLUMNS, ROW_NAMES, as_text, json_text
 from ingestion.readers.tsv_lines import read_tsv
+
+__all__ = [
+    "ROW_NAMES",
+    "as_text",
+    "balance",
+    "json_object",
+    "json_text",
+    "names",
+    "parquet_types",
+    "read",
+    "read_split",
+]
 
 
 def read(

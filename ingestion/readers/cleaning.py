@@ -6,7 +6,9 @@ outside. Every repair has a code of the contract's rules.
 
 from __future__ import annotations
 
+import json
 import re
+from contextlib import suppress
 from typing import Any
 
 import pyarrow as pa
@@ -19,6 +21,7 @@ from ingestion.contract.rules import (
 )
 
 REPLACEMENT = "\ufffd"
+_ESCAPED = r"\\u(0000|[dD][89a-fA-F])"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -51,6 +54,10 @@ def is_clean(data: bytes) -> bool:
 
 def cleaned_value(value: Any, repairs: set[str]) -> Any:
     """Return a parsed JSON value with its texts repaired; add the codes to `repairs`."""
+    if isinstance(value, bytes):
+        if not _is_utf8(value):
+            repairs.add(INVALID_UTF8_REPLACED)
+        value = value.decode(errors="replace")
     if isinstance(value, str):
         return _cleaned_text(value, repairs)
     if isinstance(value, list):
@@ -92,6 +99,26 @@ def cleaned_array(values: pa.Array) -> tuple[pa.Array, dict[str, pa.Array]]:
         values = pc.replace_substring(values, "\0", "")
         masks[NUL_REMOVED] = has_nul
     return values, masks
+
+
+def cleaned_json(values: pa.Array) -> tuple[pa.Array, dict[str, pa.Array]]:
+    """Return a column of JSON as text with what its escapes hide repaired; masks as above."""
+    hides = pc.fill_null(pc.match_substring_regex(values, _ESCAPED), False)
+    rows = pc.indices_nonzero(hides).to_pylist()
+    if not rows:
+        return values, {}
+    texts, masks = values.to_pylist(), dict[str, list[bool]]()
+    for row in rows:
+        if not texts[row].lstrip().startswith(("{", "[")):
+            continue
+        repairs: set[str] = set()
+        with suppress(ValueError, RecursionError):
+            value = cleaned_value(json.loads(texts[row]), repairs)
+            if repairs:
+                texts[row] = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        for code in repairs:
+            masks.setdefault(code, [False] * len(texts))[row] = True
+    return pa.array(texts, pa.string()), {c: pa.array(mask) for c, mask in masks.items()}
 
 
 def _is_utf8(value: bytes) -> bool:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
 import pyarrow as pa
+
+from ingestion.readers.rows import as_text, json_text
 
 DIGITS = 32
 NOT_KEPT = "(not kept: ids are hashed)"
@@ -28,19 +32,49 @@ def fingerprint(key: bytes) -> str | None:
 
 @dataclass(frozen=True)
 class Hashing:
-    """Which columns hold people's ids, and the secret by which they are hashed."""
+    """Which columns hold people's ids, and the secret by which they are hashed.
+
+    A name with a dot is of a member of a JSON object: `properties.user` of the column `properties`.
+    """
 
     key: bytes
     person_columns: tuple[str, ...]
 
     def applied(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Return the batch with its ids hashed, and without the text of unreadable rows."""
-        for name in ("record", *self.person_columns):
+        for name, change in self._changes().items():
             place = batch.schema.get_field_index(name)
-            change = _not_kept if name == "record" else partial(hashed_id, self.key)
             values = [change(value) for value in batch.column(place).to_pylist()]
             batch = batch.set_column(place, name, pa.array(values, pa.string()))
         return batch
+
+    def _changes(self) -> dict[str, Callable[[str | None], str | None]]:
+        """Return by column how its values are changed."""
+        members: dict[str, list[str]] = {}
+        for name in self.person_columns:
+            column, dot, member = name.partition(".")
+            members.setdefault(column, []).extend([member] if dot else [])
+        return {
+            "record": _not_kept,
+            **{
+                column: partial(_hashed_members, self.key, names)
+                if names
+                else partial(hashed_id, self.key)
+                for column, names in members.items()
+            },
+        }
+
+
+def _hashed_members(key: bytes, names: list[str], text: str | None) -> str | None:
+    """Return a JSON object with these members hashed; what is no object is not kept."""
+    try:
+        value = json.loads(text or "null")
+    except (ValueError, RecursionError):
+        return json_text(NOT_KEPT)
+    if not isinstance(value, dict):
+        return None if value is None else json_text(NOT_KEPT)
+    hashed = {name: hashed_id(key, as_text(value[name])) for name in names if name in value}
+    return json_text({**value, **hashed})
 
 
 def _not_kept(record: str | None) -> str | None:

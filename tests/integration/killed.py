@@ -26,7 +26,7 @@ POINTS = {
     "quarantine": ("ingestion.load", "_insert_quarantined"),
     "ledger": ("ingestion.load", "_write_ledger"),
     "ledger of files": ("ingestion.load", "_write_files"),
-    "commit": ("ingestion.batch", "_commit_to_lake"),
+    "commit": ("ingestion.commits", "commit_load"),
     "lake commit": ("ingestion.lake.log", "_commit_table"),
     "aggregates": ("ingestion.aggregates", "refresh"),
     "aggregates fill": ("ingestion.aggregates", "_fill"),

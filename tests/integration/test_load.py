@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psycopg2
 import pytest
 
 from ingestion import aggregates, batch, lake, load, stage
@@ -80,6 +81,75 @@ def test_the_first_load_of_an_event_wins(ingest: Any, event: Any, query: Query) 
     assert query("select product_id from raw.event_items") == [("a",)]
 
 
+@pytest.mark.parametrize("is_first", [True, False], ids=["a first load", "a later load"])
+def test_of_a_repeated_event_the_first_received_is_kept_with_its_items_alone(
+    ingest: Any, event: Any, query: Query, is_first: bool
+) -> None:
+    if not is_first:
+        ingest([event(event_id=f"old{i}", items=[{"product_id": "old"}]) for i in range(3)])
+    received = ["2026-03-01T12:00:00Z", None, "2026-03-01T11:00:00Z", "2026-03-01T11:00:00Z"]
+    copies = [
+        event(
+            event_id="twin", received_at=at, page_type=f"copy {i}", items=[{"product_id": f"{i}"}]
+        )
+        for i, at in enumerate(received)
+    ]
+    old = [] if is_first else [event(event_id=f"old{i}", page_type="new") for i in (1, 1, 2)]
+    result = ingest([*events(event, 9), *copies, *old])
+    assert (result.loaded, result.duplicate) == (10, 3 + len(old))
+    assert query("select page_type from raw.events where event_id = 'twin'") == [("copy 2",)]
+    assert query("select product_id from raw.event_items where event_id = 'twin'") == [("2",)]
+    assert query("select count(*) from raw.events where page_type = 'new'") == [(0,)]
+    assert query(
+        "select source_row, event_id from ops.duplicates where event_id like 'old%%' order by 1"
+    ) == [(14 + i, row["event_id"]) for i, row in enumerate(old)]
+
+
+KEYS = (
+    "select conrelid::regclass::text, pg_get_constraintdef(oid) from pg_constraint "
+    "where contype = 'p' and conrelid in ('raw.events'::regclass, 'raw.event_items'::regclass) "
+    "order by 1"
+)
+
+
+def test_an_empty_warehouse_has_its_keys_after_its_first_load_and_after_one_that_failed(
+    ingest: Any, event: Any, query: Query, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = [
+        ("raw.event_items", "PRIMARY KEY (event_id, line_id)"),
+        ("raw.events", "PRIMARY KEY (event_id)"),
+    ]
+    with monkeypatch.context() as patch:
+        patch.setattr(load, "_insert_quarantined", _fails)
+        with pytest.raises(Killed):
+            ingest(events(event, 20))
+    assert query(KEYS) == keys
+    assert query("select count(*) from raw.events") == [(0,)]
+    assert ingest(events(event, 20)).loaded == 20
+    assert query(KEYS) == keys
+
+
+def test_a_key_is_never_made_over_a_repeated_event(
+    ingest: Any, event: Any, query: Query, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(load, "_find_duplicates", lambda cursor, *_, **__: _finds_none(cursor))
+    with pytest.raises(psycopg2.errors.UniqueViolation):
+        ingest([*events(event, 9), event(event_id="e3")])
+    assert query("select count(*) from raw.events") == [(0,)]
+
+
+def _finds_none(cursor: Any) -> int:
+    cursor.execute(
+        "create temporary table duplicate (file_id bigint, source_row bigint, event_id text) "
+        "on commit drop"
+    )
+    return 0
+
+
+def _fails(*_: Any) -> None:
+    raise Killed
+
+
 def test_any_split_into_loads_gives_the_same_content(
     ingest: Any, event: Any, query: Query, forget_all: Callable[[], None]
 ) -> None:
@@ -104,9 +174,18 @@ def test_properties_that_postgres_takes_for_no_json_are_kept_as_text(
 ) -> None:
     path = tmp_path / "a.csv"
     header = "event_id,event_type,event_ts,visitor_id,properties\n"
-    path.write_text(f"{header}e1,page_view,2026-03-01T10:00:00Z,v1,{{not json\n")
-    assert ingest(path).loaded == 1
-    assert query("select properties from raw.events") == [({"unparsed": "{not json"},)]
+    rows = ["{not json", '"{""a"": 1}"', "", r'"{""b"": ""\u0000""}"']
+    path.write_text(
+        header
+        + "".join(f"e{i},page_view,2026-03-01T10:00:00Z,v1,{row}\n" for i, row in enumerate(rows))
+    )
+    assert ingest(path).loaded == 4
+    assert query("select properties from raw.events order by event_id") == [
+        ({"unparsed": "{not json"},),
+        ({"a": 1},),
+        (None,),
+        ({"unparsed": r'{"b": "\u0000"}'},),
+    ]
 
 
 class Killed(BaseException):
@@ -161,7 +240,7 @@ def test_a_kill_at_any_step_and_the_same_command_again_give_the_undisturbed_stat
     assert query("select count(*) from raw.event_items") == [(12,)]
     assert query("select sum(event_count)::int from raw.agg_daily_metrics") == [(12,)]
     assert query("select count(*) from pg_tables where schemaname = 'stage'") == [(0,)]
-    assert query("select sum(row_count)::int from ops.lake_files") == [(14,)]
+    assert query("select sum(row_count)::int from ops.lake_files") == [(15,)]
     named = {path for (path,) in query("select path from ops.lake_files")}
     lying = Path(empty.lake).glob("*/load_id=*/**/*.parquet")
     assert {path.as_posix().split("/load_id=")[1] for path in lying} == {

@@ -13,6 +13,7 @@ from ingestion import aggregates
 from ingestion.contract.events import ITEMS_SPARK_TYPE, SOURCE_COLUMNS, spark_ddl
 
 VARIABLES = {
+    "session_source": "derived",
     "session_timeout_minutes": 30,
     "reporting_timezone": "UTC",
     "reporting_currency": "USD",
@@ -33,9 +34,9 @@ def frames(spark: Any, events: list[dict[str, Any]], **changes: Any) -> dict[str
     ]
     schema = f"{spark_ddl(SOURCE_COLUMNS)}, items {ITEMS_SPARK_TYPE}"
     rates = spark.createDataFrame(RATES, "currency string, valid_from string, rate string")
-    found = aggregates.aggregates(
-        spark.createDataFrame(rows, schema), rates, {**VARIABLES, **changes}
-    )
+    variables = {**VARIABLES, **changes}
+    narrow = aggregates.narrowed(spark.createDataFrame(rows, schema))
+    found = aggregates.aggregates(aggregates.identified(narrow, variables), rates, variables)
     return {name: frame.collect() for name, frame in found.items()}
 
 
@@ -139,6 +140,38 @@ def test_days_are_those_of_the_reporting_time_zone(spark: Any) -> None:
     found = frames(spark, [at(-1, "a"), at(86399, "b")], reporting_timezone="Asia/Tokyo")
     days = sorted(str(row.metric_date) for row in found["agg_daily_metrics"])
     assert days == ["2026-03-01", "2026-03-02"]
+
+
+def test_ids_of_the_source_are_sessions_of_one_visitor_whatever_the_gaps(spark: Any) -> None:
+    ga4 = {"source_session_id": "1700000000"}  # a time in seconds: other visitors have it too
+    found = frames(
+        spark,
+        [
+            *(at(0, name, **ga4) for name in "ba"),
+            at(0, "c", "v2", **ga4),
+            at(50_000, "d", **ga4),
+            at(100_000, "e", source_session_id="1700100000"),
+            at(100_000, "f", **ga4),
+        ],
+        session_source="source",
+    )
+    sessions = {row.session_id: row.event_count for row in found["agg_sessions"]}
+    assert sessions == {key("v1", "a"): 4, key("v2", "c"): 1, key("v1", "e"): 1}
+    days = {str(row.metric_date): row.session_count for row in found["agg_daily_metrics"]}
+    assert days == {"2026-03-01": 2, "2026-03-02": 1}
+
+
+def test_gaps_split_the_events_that_have_no_id_of_the_source(spark: Any) -> None:
+    events = [
+        at(0, "a"),
+        at(1, "b", source_session_id="s"),
+        at(1800, "c", source_session_id=" "),
+        at(1900, "d", source_session_id="s", event_type="purchase"),
+        at(3601, "e", source_session_id=""),
+    ]
+    found = frames(spark, events, session_source="source")
+    sessions = {row.session_id: (row.event_count, row.order_count) for row in found["agg_sessions"]}
+    assert sessions == {key("v1", "a"): (2, 0), key("v1", "b"): (2, 1), key("v1", "e"): (1, 0)}
 
 
 def test_random_events_match_a_recount(spark: Any) -> None:

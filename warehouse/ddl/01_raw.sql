@@ -17,7 +17,13 @@ create table if not exists ops.loads (
     contract_version integer not null default 1,
     -- By which key ids were hashed (its fingerprint); null where they were not.
     id_key text,
+    -- Whether its rows came out of quarantine, for a second chance.
+    is_replay boolean not null default false,
     seconds numeric(12, 3) not null,
+    -- Events of earlier loads that this one took out, to replace a range of dates.
+    replaced_count bigint not null default 0,
+    -- Events of this load that are gone since: replaced by a later load, or erased.
+    removed_count bigint not null default 0,
     -- The lake and the pre-aggregates follow the commit; null until they have.
     lake_version bigint,
     aggregated_at timestamptz,
@@ -26,10 +32,13 @@ create table if not exists ops.loads (
     constraint loads_counts_not_negative
     check (least(read_count, loaded_count, duplicate_count, quarantined_count) >= 0)
 );
+alter table ops.loads add column if not exists replaced_count bigint not null default 0;
+alter table ops.loads add column if not exists removed_count bigint not null default 0;
 
 alter table ops.loads add column if not exists repairs jsonb not null default '{}';
 alter table ops.loads add column if not exists contract_version integer not null default 1;
 alter table ops.loads add column if not exists id_key text;
+alter table ops.loads add column if not exists is_replay boolean not null default false;
 
 create table if not exists ops.files (
     load_id bigint not null references ops.loads,
@@ -59,7 +68,32 @@ create table if not exists ops.lake_files (
     event_date date,
     row_count bigint not null,
     byte_count bigint not null,
+    -- The lake names a file until a load that replaces its date, or an erasure, takes it out.
+    removed_by_load_id bigint,
+    removed_by_erasure_id bigint,
+    -- A file written anew without the rows of an erased person, under the load it is of.
+    added_by_erasure_id bigint,
     primary key (load_id, table_name, path)
+);
+alter table ops.lake_files add column if not exists removed_by_load_id bigint;
+alter table ops.lake_files add column if not exists removed_by_erasure_id bigint;
+alter table ops.lake_files add column if not exists added_by_erasure_id bigint;
+
+-- Persons that were erased: how much of them, and by a salted hash who, never the id itself.
+create table if not exists ops.erasures (
+    erasure_id bigint primary key,
+    kind text not null check (kind in ('user', 'visitor')),
+    salt text not null,
+    id_hash text not null,
+    erased_at timestamptz not null default clock_timestamp(),
+    event_count bigint not null,
+    item_count bigint not null,
+    quarantined_count bigint not null,
+    duplicate_count bigint not null,
+    lake_row_count bigint not null,
+    -- The lake and the marts follow the commit; null until they have.
+    lake_version bigint,
+    marts_rebuilt_at timestamptz
 );
 
 create table if not exists raw.events (
@@ -127,8 +161,11 @@ create table if not exists raw.quarantined_events (
     source_row bigint not null,
     reasons text [] not null,
     record text,
+    -- The later load that took the row up again; null while it waits.
+    replayed_load_id bigint,
     primary key (load_id, file_id, source_row)
 );
+alter table raw.quarantined_events add column if not exists replayed_load_id bigint;
 
 -- Spark's pre-aggregates: an independent computation of what dbt derives from the events.
 create table if not exists raw.agg_sessions (

@@ -9,7 +9,8 @@ with latest as (
 select definitions
 from latest
 where
-    cast(definitions ->> 'session_timeout_minutes' as numeric)
+    definitions ->> 'session_source' <> '{{ var("session_source") }}'
+    or cast(definitions ->> 'session_timeout_minutes' as numeric)
     <> {{ var("session_timeout_minutes") }}
     or cast(definitions ->> 'bot_min_session_events' as numeric)
     <> {{ var("bot_min_session_events") }}

@@ -66,7 +66,7 @@ final as (
         sessions.ended_at,
         sessions.session_date,
         cast(
-            {{ seconds_between("sessions.started_at", "sessions.ended_at") }} as numeric(12, 3)
+            {{ seconds_between("sessions.started_at", "sessions.ended_at") }} as numeric(13, 3)
         ) as duration_seconds,
         cast(sessions.event_count as integer) as event_count,
         cast(sessions.page_view_count as integer) as page_view_count,

@@ -72,7 +72,7 @@ final as (
         previous_step_session_count - session_count as dropped_session_count,
         {{ rate("session_count", "previous_step_session_count") }} as step_rate,
         {{ rate("session_count", "all_session_count") }} as overall_rate,
-        cast(median_seconds as numeric(12, 3)) as median_seconds_from_previous_step
+        cast(median_seconds as numeric(13, 3)) as median_seconds_from_previous_step
     from steps_stacked
 )
 

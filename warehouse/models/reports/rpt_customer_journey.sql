@@ -26,7 +26,7 @@ final as (
         cast(all_session_count as bigint) as all_session_count,
         {{ rate("session_count", "all_session_count") }} as session_rate,
         total_step_seconds,
-        cast(total_step_seconds / nullif(transition_count, 0) as numeric(12, 3))
+        cast(total_step_seconds / nullif(transition_count, 0) as numeric(13, 3))
             as average_step_seconds
     from months_totalled
 )

@@ -12,6 +12,8 @@ renamed as (
         loaded_count,
         duplicate_count,
         quarantined_count,
+        replaced_count,
+        removed_count,
         reasons,
         repairs,
         contract_version,

@@ -9,7 +9,8 @@ renamed as (
         file_id,
         source_row,
         reasons,
-        record
+        record,
+        replayed_load_id
     from quarantined_events
 )
 

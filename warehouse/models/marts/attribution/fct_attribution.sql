@@ -65,13 +65,16 @@ touches_numbered as (
         ) as last_non_direct_rank,
         count(*) over (partition by orders.order_key) as touch_count,
         -- A touch weighs half of one that came 7 days later. Rounded, so that sums do not depend on
-        -- the order of adding up.
+        -- the order of adding up; never to 0, however long the order's own session lasted.
         cast(
             power(
                 0.5,
-                cast(
-                    {{ seconds_between("sessions.started_at", "orders.ordered_at") }} / 604800.0
-                    as double precision
+                least(
+                    cast(
+                        {{ seconds_between("sessions.started_at", "orders.ordered_at") }} / 604800.0
+                        as double precision
+                    ),
+                    39
                 )
             ) as numeric(18, 12)
         ) as decayed_weight

@@ -35,12 +35,12 @@ final as (
             {%- set before = steps[loop.index0] %}
             cast(
                 {{ seconds_between("funnels." ~ before ~ "_at", "funnels." ~ step ~ "_at") }}
-                as numeric(12, 3)
+                as numeric(13, 3)
             ) as {{ before }}_to_{{ step }}_seconds,
         {%- endfor %}
         cast(
             {{ seconds_between("funnels.product_view_at", "funnels.purchase_at") }}
-            as numeric(12, 3)
+            as numeric(13, 3)
         ) as product_view_to_purchase_seconds
     from sessions
     left join funnels on sessions.session_id = funnels.session_id

@@ -1,0 +1,147 @@
+"""Compute the pre-aggregates of the lake's events into stage tables."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from ingestion import lake, stage
+from ingestion.aggregates.tables import TABLES, aggregates, identified, narrowed
+from ingestion.aggregates.touched import new_visitors, touched_visitors, visitor_links
+from ingestion.postgres import connect
+from ingestion.settings import PROJECT_DIR, Settings
+from ingestion.spark import engine_name
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+RATES = "seeds/exchange_rates.csv"
+ORIGIN = ("load_id", "file_id", "source_row")
+ROWS_AT_ONCE = 100_000
+# Sail sorts in memory, about 450 bytes an event: the visitors are taken in as many parts.
+EVENTS_AT_ONCE = 3_000_000
+# Touched events count twice, before and after: from this share on, all of them cost no more.
+MOST_TOUCHED_SHARE = 0.4
+
+Stages = dict[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Staged:
+    """Stage tables by pre-aggregate; without a `before`, `after` is all there is."""
+
+    after: Stages
+    before: Stages | None = None
+
+
+@dataclass(frozen=True)
+class Computation:
+    """One computation: of about `event_count` events, with an empty `folder` to write to."""
+
+    spark: SparkSession
+    settings: Settings
+    folder: str
+    event_count: int
+
+    def whole(self) -> Staged:
+        """Stage the pre-aggregates of all events."""
+        events = narrowed(self._without_duplicates(self._events()))
+        return Staged(after=self._stages(self._in_parts(events, "events"), "identified"))
+
+    def touched(self, load_ids: Sequence[int]) -> Staged | None:
+        """Stage the pre-aggregates of the visitors the loads touch, before and after the loads.
+
+        Returns None where they have so many of the events that all cost no more.
+        """
+        events = self._events()
+        new = self._written(new_visitors(events, load_ids), "new")
+        links = self._written(visitor_links(events), "links")
+        visitors = self._written(touched_visitors(new, links), "visitors")
+        theirs = self._without_duplicates(events.join(visitors, "visitor_id", "left_semi"))
+        touched = self._in_parts(narrowed(theirs, "load_id"), "touched")
+        if touched.count() > MOST_TOUCHED_SHARE * self.event_count:
+            return None
+        old = touched.where(~F.col("load_id").isin(*load_ids))
+        return Staged(before=self._stages(old, "before"), after=self._stages(touched, "after"))
+
+    def _events(self) -> DataFrame:
+        settings = self.settings
+        return lake.read_events(self.spark, settings.lake, engine=engine_name(settings))
+
+    def _without_duplicates(self, events: DataFrame) -> DataFrame:
+        path = Path(self.folder) / "duplicates.parquet"
+        if not path.exists():
+            _write_duplicates(self.settings, path)
+        return events.join(self.spark.read.parquet(str(path)), list(ORIGIN), "left_anti")
+
+    def _stages(self, events: DataFrame, name: str) -> Stages:
+        variables = self.settings.dbt_vars
+        found = self._identified(events, name)
+        rates = self.spark.createDataFrame(
+            _exchange_rates(), "currency string, valid_from string, rate string"
+        )
+        return {
+            table: stage.copy_frame(frame, self.settings, TABLES[table])
+            for table, frame in aggregates(found, rates, variables).items()
+        }
+
+    # -- computed once -----------------------------------------------------------------------------
+    # Each step is written and read again: `persist` does nothing on Sail, and what is computed
+    # twice is sorted twice.
+
+    def _written(self, frame: DataFrame, name: str) -> DataFrame:
+        path = f"{self.folder}/{name}"
+        frame.write.parquet(path)
+        return self.spark.read.schema(frame.schema).parquet(path)
+
+    def _in_parts(self, events: DataFrame, name: str) -> DataFrame:
+        """Write events by `part`, each with all events of its visitors."""
+        part = F.abs(F.xxhash64("visitor_id") % self._part_count).cast("int")
+        frame = events.withColumn("part", part)
+        path = f"{self.folder}/{name}"
+        frame.write.partitionBy("part").parquet(path)
+        Path(path).mkdir(exist_ok=True)  # Sail makes no folder where there are no rows
+        return self.spark.read.schema(frame.schema).parquet(path)
+
+    def _identified(self, events: DataFrame, name: str) -> DataFrame:
+        """Identify events part by part, so that the memory it takes has a limit."""
+        paths = []
+        for part in range(self._part_count):
+            own = events.where(F.col("part") == part).drop("part")
+            frame = identified(own, self.settings.dbt_vars)
+            paths.append(f"{self.folder}/{name}/{part}")
+            frame.write.parquet(paths[-1])
+        return self.spark.read.schema(frame.schema).parquet(*paths)
+
+    @property
+    def _part_count(self) -> int:
+        return self.event_count // EVENTS_AT_ONCE + 1
+
+
+def _exchange_rates() -> list[tuple[str, str, str]]:
+    with (PROJECT_DIR / RATES).open() as stream:
+        return [(r["currency"], r["valid_from"], r["rate"]) for r in csv.DictReader(stream)]
+
+
+def _write_duplicates(settings: Settings, path: Path) -> None:
+    schema = pa.schema([(name, pa.int64()) for name in ORIGIN])
+    with (
+        connect(settings) as connection,
+        connection.cursor("duplicates") as cursor,  # named: its rows stay on the server
+        pq.ParquetWriter(path, schema) as file,
+    ):
+        cursor.execute(
+            "select load_id, file_id, source_row from ops.duplicates "
+            "join ops.loads using (load_id) where loaded_count > 0"
+        )
+        while rows := cursor.fetchmany(ROWS_AT_ONCE):
+            columns = [pa.array(values, pa.int64()) for values in zip(*rows, strict=True)]
+            file.write_table(pa.Table.from_arrays(columns, schema=schema))
