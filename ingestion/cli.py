@@ -138,7 +138,13 @@ def generate(
 @app.command()
 def ingest(
     paths: Annotated[list[str], typer.Argument(help="Files, folders or globs.")],
-    source: Annotated[str, typer.Option(help="The files' format, or a mapping: my-shop.yml.")],
+    source: Annotated[
+        str,
+        typer.Option(
+            help="What wrote the files: native, ga4, posthog, rees46, retailrocket, segment, "
+            "snowplow; or a mapping of your own, such as my-shop.yml."
+        ),
+    ],
     force: Force = False,
     replace: Annotated[
         str | None,

@@ -27,9 +27,9 @@ ADAPTERS: dict[str, Adapter] = {
         rees46.ADAPTER,
         ga4.ADAPTER,
         posthog.ADAPTER,
+        retailrocket.ADAPTER,
         segment.ADAPTER,
         snowplow.ADAPTER,
-        retailrocket.ADAPTER,
     )
 }
 
