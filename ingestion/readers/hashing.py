@@ -34,7 +34,8 @@ def fingerprint(key: bytes) -> str | None:
 class Hashing:
     """Which columns hold people's ids, and the secret by which they are hashed.
 
-    A name with a dot is of a member of a JSON object: `properties.user` of the column `properties`.
+    A name with a dot is of a member of a JSON object: `properties.user` of the column `properties`;
+    unless the reader took it out into a column of that name.
     """
 
     key: bytes
@@ -42,17 +43,17 @@ class Hashing:
 
     def applied(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Return the batch with its ids hashed, and without the text of unreadable rows."""
-        for name, change in self._changes().items():
+        for name, change in self._changes(batch.schema.names).items():
             place = batch.schema.get_field_index(name)
             values = [change(value) for value in batch.column(place).to_pylist()]
             batch = batch.set_column(place, name, pa.array(values, pa.string()))
         return batch
 
-    def _changes(self) -> dict[str, Callable[[str | None], str | None]]:
+    def _changes(self, columns: list[str]) -> dict[str, Callable[[str | None], str | None]]:
         """Return by column how its values are changed."""
         members: dict[str, list[str]] = {}
         for name in self.person_columns:
-            column, dot, member = name.partition(".")
+            column, dot, member = (name, "", "") if name in columns else name.partition(".")
             members.setdefault(column, []).extend([member] if dot else [])
         return {
             "record": _not_kept,

@@ -76,7 +76,7 @@ def test_with_a_key_no_id_of_a_person_is_stored(
         "select string_agg(t::text, ' ') from (select e::text from raw.events as e "
         "union all select q::text from raw.quarantined_events as q) as t"
     )
-    assert '{"club": "gold"}' in stored.replace('\\"', '"').replace('""', '"')
+    assert "gold" in stored
     assert "person-7" not in stored
     assert "cookie-1" not in stored
 

@@ -212,6 +212,6 @@ def test_a_needed_column_that_a_file_lacks_stops_with_the_likely_one(tmp_path: P
     path.write_text(BASE.replace("event_ts: at", "event_ts: [time, at]").replace("who", "user.id"))
     adapter = adapter_for(str(path))
     adapter.check_columns("a.csv", ("id", "what", "at", "user"))
-    with pytest.raises(InputError, match=r"time or at \(is it 'tame'\?\), user\.id"):
+    with pytest.raises(InputError, match=r"user_id'\?\), time or at \(is it 'tame'\?\);"):
         adapter.check_columns("a.csv", ("id", "what", "tame", "user_id"))
     assert adapter.person_columns == ("user.id",)
