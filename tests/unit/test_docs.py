@@ -10,6 +10,7 @@ import pytest
 import yaml
 from typer.main import get_command
 
+from ingestion.adapters import ADAPTERS
 from ingestion.contract.rules import RULES
 from ingestion.settings import PROJECT_DIR
 
@@ -120,6 +121,14 @@ def test_the_reason_codes_are_those_of_the_contract() -> None:
     section = text.split("## Reason codes", 1)[1].split("\n## ", 1)[0]
     rows = re.findall(r"^\| `(\w+)` \| (.+) \| (\w+) \|$", section, re.MULTILINE)
     assert rows == [(rule.code, rule.text, rule.severity) for rule in RULES]
+
+
+def test_every_source_is_described() -> None:
+    text = (PROJECT_DIR / "docs" / "sources.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)
+    assert sorted(rows) == sorted(ADAPTERS)
+    linked = re.findall(r"^\| \[(\w+)\]\(\.\./ingestion/adapters/\1\.py\)", text, re.MULTILINE)
+    assert sorted(linked) == sorted(ADAPTERS)
 
 
 def test_every_var_is_explained_with_its_default() -> None:
