@@ -122,13 +122,17 @@ def _copy_bin(cursor: Any, root: str, files: list[lake.LakeFile]) -> Iterator[tu
 def copy_events(
     cursor: Any, columns: tuple[Column, ...], batches: Callable[[], Iterator[pa.RecordBatch]]
 ) -> str:
-    """COPY events with their properties as jsonb; those that are no JSON are kept as a text."""
+    """COPY events as `copy_batches` does, properties that are no JSON as {"unparsed": text}.
+
+    `batches` is called a second time where there are such: only PostgreSQL itself knows what it
+    takes for JSON, and it refuses a COPY as a whole.
+    """
     import psycopg2
 
     cursor.execute("savepoint events")
     try:
         return copy_batches(cursor, columns, batches())
-    except psycopg2.DataError:  # only PostgreSQL itself knows what it takes for JSON
+    except psycopg2.DataError:
         cursor.execute("rollback to savepoint events")
     texts = tuple(Column(c.name) if c.type == "json" else c for c in columns)
     name = copy_batches(cursor, texts, batches())
