@@ -136,7 +136,9 @@ def generate(
 @app.command()
 def ingest(
     paths: Annotated[list[str], typer.Argument(help="Files, folders or globs.")],
-    source: Annotated[str, typer.Option(help="The files' format: native, rees46.")],
+    source: Annotated[
+        str, typer.Option(help="What wrote the files: native, rees46, segment, snowplow.")
+    ],
     force: Force = False,
     replace: Annotated[
         str | None,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import glob
 import hashlib
 import json
+import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -29,7 +31,12 @@ SUFFIXES: dict[str, Format] = {
 COMPRESSION_MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bz2"}
 COMPRESSION_SUFFIXES = (".gz", ".zst", ".bz2")
 UTF8_BOM = b"\xef\xbb\xbf"
-UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
+OTHER_FILES = {
+    b"\xff\xfe": "the file is UTF-16; save it as UTF-8.",
+    b"\xfe\xff": "the file is UTF-16; save it as UTF-8.",
+    b"PAR1": "the file is Parquet; rename it to end in .parquet.",
+    b"PK\x03\x04": "the file is a zip archive or a workbook; unpack it, or export it as CSV.",
+}
 CHUNK_BYTES = 4 * 2**20
 SPLIT_BYTES = 16 * 2**20
 # A stray quote makes every later line look quoted; past this many lines a cut is made all the same.
@@ -37,6 +44,9 @@ MOST_LINES_TO_EVEN_QUOTES = 1000
 # A JSON array is read whole.
 LARGEST_JSON_ARRAY = 512 * 2**20
 ROWS_SAMPLED_FOR_COLUMNS = 200
+ENCODING_SAMPLE_BYTES = 2000
+JSON_GAP = re.compile(r"[\s,]*")
+"""What stands between the elements of an array."""
 
 
 @dataclass(frozen=True)
@@ -118,11 +128,21 @@ def open_input(path: str, compression: str | None) -> IO[bytes]:
 
 
 def csv_header(line: bytes) -> tuple[str, ...]:
-    """Return the column names of a CSV file's first line; one without a name gets its position."""
+    """Return the column names of a CSV file's first line; one without a name gets its position.
+
+    Raises InputError for a line that is blank, has an open quote, or ends in the middle.
+    """
     import csv
 
     text = line.removeprefix(UTF8_BOM).replace(b"\0", b"").decode("utf-8", errors="replace")
-    names = next(csv.reader([text.rstrip("\r\n")]), [])
+    if not text.strip():
+        raise InputError("the first line is blank; it must name the columns.")
+    if "\r" in text.rstrip("\r\n"):
+        raise InputError("lines end in carriage returns alone; convert with: tr '\\r' '\\n'")
+    try:
+        names = next(csv.reader([text.rstrip("\r\n")], strict=True))
+    except csv.Error as error:
+        raise InputError(f"the first line does not name the columns: {error}.") from None
     return tuple(name.strip() or f"column_{i}" for i, name in enumerate(names, 1))
 
 
@@ -160,12 +180,23 @@ def _inspect_one(path: Path, format_: Format | None) -> InputFile:
     if path.stat().st_size == 0:
         raise InputError(f"{path}: the file is empty.")
     try:
-        return _inspect_parquet(path) if format_ == "parquet" else _inspect_text(path, format_)
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise InputError(f"{str(path)!r}: the name is not UTF-8; rename the file.") from None
+    try:
+        found = _inspect_parquet(path) if format_ == "parquet" else _inspect_text(path, format_)
     except PermissionError:
         raise InputError(f"{path}: no permission to read it.") from None
     except (OSError, pa.ArrowException) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{path}: not readable as {format_}: {reason}") from None
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise InputError(
+            f"{path}: not readable as {format_}: {reason}. "
+            "It may be damaged or cut short: fetch it again."
+        ) from None
+    twice = [name for name, count in Counter(found.columns).items() if count > 1]
+    if twice:
+        raise InputError(f"{path}: two columns are named {twice[0]!r}; rename one of them.")
+    return found
 
 
 def _inspect_parquet(path: Path) -> InputFile:
@@ -208,7 +239,7 @@ def _inspect_text(path: Path, format_: Format) -> InputFile:
         while compression and plain.read(CHUNK_BYTES):
             pass  # damage shows here, before anything is written
     _check_encoding(path, head)
-    if format_ == "jsonl" and head.removeprefix(UTF8_BOM).lstrip()[:1] == b"[":
+    if format_ == "jsonl" and _is_json_array(head.removeprefix(UTF8_BOM)):
         format_ = "json"
     columns = _columns_of(path, format_, head)
     size = path.stat().st_size
@@ -240,20 +271,37 @@ def _inspect_text(path: Path, format_: Format) -> InputFile:
 
 
 def _check_encoding(path: Path, head: bytes) -> None:
-    if head.startswith(UTF16_BOMS):
-        raise InputError(f"{path}: the file is UTF-16; save it as UTF-8.")
-    if head.startswith(b"PAR1"):
-        raise InputError(f"{path}: the file is Parquet; rename it to end in .parquet.")
+    for magic, remedy in OTHER_FILES.items():
+        if head.startswith(magic):
+            raise InputError(f"{path}: {remedy}")
+    start = head[:ENCODING_SAMPLE_BYTES]
+    if max(start[::2].count(b"\0"), start[1::2].count(b"\0")) * 3 > len(start):
+        raise InputError(f"{path}: the file seems to be UTF-16; save it as UTF-8.")
+
+
+def _is_json_array(head: bytes) -> bool:
+    """Return whether JSON is one array, not lines of which the first is a stray list.
+
+    In an array an object is followed by a comma, so a line that is an object and behind which
+    another begins, or none, stands for itself.
+    """
+    first, *others = [line.strip() for line in head.lstrip().splitlines() if line.strip()] or [b""]
+    others = others[:ROWS_SAMPLED_FOR_COLUMNS]
+    if not first.startswith(b"[") or first == b"[" or first.endswith(b","):
+        return first.startswith(b"[")
+    return not any(
+        line.startswith(b"{") and line.endswith(b"}") and after.startswith((b"{", b"["))
+        for line, after in zip(others, [*others[1:], b"{"], strict=False)
+    )
 
 
 def _columns_of(path: Path, format_: Format, head: bytes) -> tuple[str, ...]:
     """Return the names of a CSV file's header, or those seen in the first rows of JSON."""
     if format_ == "csv":
-        names = csv_header(head.split(b"\n", 1)[0])
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise InputError(f"{path}: two columns are named {twice[0]!r}; rename one of them.")
-        return names
+        try:
+            return csv_header(head.split(b"\n", 1)[0])
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from None
     if format_ == "tsv":
         return ()
     return tuple(dict.fromkeys(name for row in _first_objects(format_, head) for name in row))
@@ -262,11 +310,12 @@ def _columns_of(path: Path, format_: Format, head: bytes) -> tuple[str, ...]:
 def _first_objects(format_: Format, head: bytes) -> Iterator[dict[str, Any]]:
     text = head.removeprefix(UTF8_BOM).decode("utf-8", errors="replace")
     if format_ == "json":
+        position = text.index("[") + 1
         with suppress(ValueError, RecursionError):
-            row, _ = json.JSONDecoder().raw_decode(
-                text, len(text) - len(text.lstrip()[1:].lstrip())
-            )
-            yield from [row] if isinstance(row, dict) else []
+            for _ in range(ROWS_SAMPLED_FOR_COLUMNS):
+                position = JSON_GAP.match(text, position).end()  # type: ignore[union-attr]
+                row, position = json.JSONDecoder().raw_decode(text, position)
+                yield from [row] if isinstance(row, dict) else []
         return
     for line in text.splitlines()[:ROWS_SAMPLED_FOR_COLUMNS]:
         with suppress(ValueError, RecursionError):

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 BATCH_ROWS = 20_000
+# PostgreSQL fails on JSON that nests too deep, also where it only asks whether the text is valid.
+MOST_BRACKETS = 4_000
 
 ORIGIN = (Column("file_id", "bigint"), Column("source_row", "bigint"))
 EVENTS = tuple(column for column in EVENT_COLUMNS if column.name != "load_id")
@@ -124,24 +126,28 @@ def copy_events(
 ) -> str:
     """COPY events as `copy_batches` does, properties that are no JSON as {"unparsed": text}.
 
-    `batches` is called a second time where there are such: only PostgreSQL itself knows what it
-    takes for JSON, and it refuses a COPY as a whole.
+    `batches` is called a second time where there are such: PostgreSQL refuses a COPY as a whole.
     """
     import psycopg2
 
     cursor.execute("savepoint events")
     try:
         return copy_batches(cursor, columns, batches())
-    except psycopg2.DataError:
+    # Only PostgreSQL itself knows what it takes for JSON, and how deep that may nest.
+    except (psycopg2.DataError, psycopg2.errors.StatementTooComplex):
         cursor.execute("rollback to savepoint events")
     texts = tuple(Column(c.name) if c.type == "json" else c for c in columns)
     name = copy_batches(cursor, texts, batches())
-    cursor.execute(sql.SQL(_PARSE_PROPERTIES).format(sql.Identifier("stage", name)))
+    parse = sql.SQL(_PARSE_PROPERTIES)
+    cursor.execute(parse.format(sql.Identifier("stage", name), most=sql.Literal(MOST_BRACKETS)))
     return name
 
 
 _PARSE_PROPERTIES = """
     alter table {} alter column properties type jsonb using case
+        when octet_length(properties) > {most}
+            and length(properties) - length(translate(properties, '[{{', '')) > {most}
+            then jsonb_build_object('unparsed', properties)
         when pg_input_is_valid(properties, 'jsonb') then properties::jsonb
         when properties is not null then jsonb_build_object('unparsed', properties)
     end

@@ -22,8 +22,10 @@ _IS_SKEWED = next(rule.predicate or "" for rule in RULES if rule.code == CLOCK_S
 _IPV4 = r"(?:(?:25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])\.){3}(?:25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])"
 _IPV6 = r"(?:[0-9a-fA-F]{1,4}:){7}[0-9a-fA-F]{1,4}|[0-9a-fA-F:]*::[0-9a-fA-F:]*" + f"(?:{_IPV4})?"
 _IP = f"(?:{_IPV4}|{_IPV6})"
-# A value in JSON that is nothing but an address, or a list of them; a name is followed by a colon.
-_IP_VALUE = rf'([:\[,] *)"{_IP}(?: *, *{_IP})*"( *[,\]}}])'
+# A value in JSON that is an address, or begins a list of them; a name is followed by a colon. The
+# rest of the list is told by its characters: Java matches a repeated group by recursion, and a
+# chain of thousands of addresses ends its process.
+_IP_VALUE = rf'([:\[,] *)"{_IP}(?: *,[0-9a-fA-F:., ]*)?"( *[,\]}}])'
 _IP_ANYWHERE = rf"\b{_IPV4}\b"
 
 

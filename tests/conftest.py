@@ -74,7 +74,7 @@ def lose_database(settings: Settings) -> Callable[[], None]:
     return lambda: empty_database(settings)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def forget_all(settings: Settings) -> Callable[[], None]:
     """A function that empties the database and the lake."""
     return lambda: empty_warehouse(settings)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ingestion.adapters import ga4, native, posthog, rees46
+from ingestion.adapters import ga4, native, posthog, rees46, segment, snowplow
 from ingestion.adapters.adapter import Adapter
 from ingestion.errors import UsageError
 
@@ -15,6 +15,8 @@ ADAPTERS: dict[str, Adapter] = {
         rees46.ADAPTER,
         ga4.ADAPTER,
         posthog.ADAPTER,
+        segment.ADAPTER,
+        snowplow.ADAPTER,
     )
 }
 

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 Format = Literal["csv", "tsv", "jsonl", "json", "parquet"]
 
 READER_COLUMNS = ("file_id", "source_row", "record", "row_issue")
+LONGEST_SHOWN_NAME = 40
+# A file that is no table at all may have a million "columns" in its first line.
+MOST_COMPARED_NAMES = 1000
 WHOLE_ROW = "whole_row"
 """The row as it was read, a struct: what a quarantined row is shown and tried again by."""
 
@@ -51,7 +54,9 @@ class Adapter:
         missing = [c.name for c in self.columns if c.is_required and c.name not in found]
         if not missing:
             return
-        unknown = [name for name in found if name not in {c.name for c in self.columns}]
+        found = tuple(name[:LONGEST_SHOWN_NAME] for name in found)
+        known = {c.name for c in self.columns}
+        unknown = [name for name in found[:MOST_COMPARED_NAMES] if name not in known]
         hints = []
         for name in missing:
             close = difflib.get_close_matches(name, unknown, n=1)

@@ -134,15 +134,27 @@ def whole_number(column: Column) -> Parsed:
 def items(column: Column) -> Parsed:
     """Parse a JSON list of products; a line without an id gets its position, from 1."""
     raw = F.from_json(column, _RAW_ITEMS)
-    value = F.transform(raw, _item)
-    is_list = F.trim(column).rlike(r"(?s)^\[.*\]$")
-    return Parsed(value, text(column).isNotNull() & (~is_list | raw.isNull()))
+    is_list = F.trim(column).rlike(r"(?s)^\[.*\]\s*$") & ~F.exists(raw, lambda i: i.isNull())
+    is_valid = F.coalesce(is_list, F.lit(False))
+    return Parsed(F.when(is_valid, typed_items(raw).value), text(column).isNotNull() & ~is_valid)
 
 
 def item_numbers_invalid(column: Column) -> Column:
     """Return true where a number of a product, as JSON text, is not one."""
-    raw = F.from_json(column, _RAW_ITEMS)
-    return F.coalesce(F.exists(raw, _has_invalid_number), F.lit(False))
+    return typed_items(F.from_json(column, _RAW_ITEMS)).is_invalid
+
+
+def item_texts(**values: Column) -> Column:
+    """Return one product with the contract's fields as text, as `typed_items` takes it."""
+    none = F.lit(None)
+    return F.struct(*[values.get(c.name, none).cast("string").alias(c.name) for c in ITEM_COLUMNS])
+
+
+def typed_items(raw: Column) -> Parsed:
+    """Type a list of `item_texts`; a line without an id gets its position. Invalid: a number."""
+    return Parsed(
+        F.transform(raw, _item), F.coalesce(F.exists(raw, _has_invalid_number), F.lit(False))
+    )
 
 
 def query_parameter(url: Column, name: str) -> Column:
@@ -177,9 +189,15 @@ def json_object(others: Column, **members: Column) -> Column:
 
 
 def merged_properties(properties: Column, extra: Column) -> Column:
-    """Return one JSON object of both, as text; null when both are."""
-    own = F.when(F.trim(properties).rlike(r"^\{\s*\}$"), F.lit(None)).otherwise(F.trim(properties))
-    both = F.concat(F.regexp_replace(own, r"\s*\}$", ","), F.regexp_replace(extra, r"^\{", ""))
+    """Return one JSON object of both, as text; null when both are.
+
+    Where there is `extra`, properties that are no object become one: `{"properties": ...}`.
+    """
+    given = text(properties)
+    own = F.when(~given.rlike(r"^\{\s*\}\s*$"), given)
+    is_object = own.rlike(r"(?s)^\{.*\}\s*$")
+    named = F.when(is_object, own).otherwise(F.to_json(F.struct(own.alias("properties"))))
+    both = F.concat(F.regexp_replace(named, r"\s*\}\s*$", ","), F.regexp_replace(extra, r"^\{", ""))
     return F.when(own.isNull(), extra).when(extra.isNull(), own).otherwise(both)
 
 
@@ -201,9 +219,11 @@ def _item(item: Column, position: Column) -> Column:
 
 def _decimal(raw: Column) -> Column:
     # Engines differ in whether a decimal may be written 1e2, so that goes through a double.
+    # Some take other scripts' digits, too.
     is_scientific = raw.rlike(r"^[+-]?[0-9.]+[eE][+-]?[0-9]+$")
+    is_plain = raw.rlike(r"^[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)$")
     through_double = raw.try_cast("double").try_cast(AMOUNT)
-    return F.when(is_scientific, through_double).otherwise(raw.try_cast(AMOUNT))
+    return F.when(is_plain, raw.try_cast(AMOUNT)).when(is_scientific, through_double)
 
 
 def _whole(raw: Column) -> Column:

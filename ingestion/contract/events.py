@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-CONTRACT_VERSION = 2
+CONTRACT_VERSION = 3
 """Goes up with every change of the columns or the rules; `ops.loads` says which a load followed."""
 
 EVENT_TYPES = (

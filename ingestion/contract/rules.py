@@ -13,6 +13,8 @@ from typing import Literal
 LARGEST_AMOUNT = 1_000_000_000
 LARGEST_QUANTITY = 1_000_000
 LONGEST_ID = 512
+# With an event id it must fit into one entry of an index: 2,704 bytes, four a character.
+LONGEST_LINE_ID = 128
 LONGEST_TEXT = 8_192
 LONGEST_PROPERTIES = 1_000_000
 LONGEST_ROW_BYTES = 8 * 2**20
@@ -97,12 +99,15 @@ RULES = (
     ),
     Rule(
         OVERSIZE_ROW,
-        f"An id is longer than {LONGEST_ID} characters, a text than {LONGEST_TEXT}, the "
+        f"An id is longer than {LONGEST_ID} characters, a line id than {LONGEST_LINE_ID}, a text "
+        f"than {LONGEST_TEXT}, the "
         f"properties than {LONGEST_PROPERTIES}, or the row than {LONGEST_ROW_BYTES} bytes.",
         " or ".join(
             [f"length({column}) > {LONGEST_ID}" for column in _IDS]
             + [f"length({column}) > {LONGEST_TEXT}" for column in _TEXTS]
             + [f"length(properties) > {LONGEST_PROPERTIES}"]
+            + [f"exists(items, i -> length(i.product_id) > {LONGEST_ID})"]
+            + [f"exists(items, i -> length(i.line_id) > {LONGEST_LINE_ID})"]
         ),
     ),
     Rule(
@@ -126,6 +131,7 @@ RULES = (
         f"The event's time is more than {LARGEST_CLOCK_LEAD_HOURS} hours after its receipt; "
         "the time of receipt is taken.",
         f"event_ts > received_at + interval {LARGEST_CLOCK_LEAD_HOURS} hours "
+        "and received_at >= timestamp'2000-01-01 00:00:00' "
         "and received_at < timestamp'2100-01-01 00:00:00'",
         severity="repair",
     ),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from typing import Any
 
 import pyarrow as pa
@@ -20,8 +21,8 @@ from ingestion.contract.rules import (
 )
 
 REPLACEMENT = "\ufffd"
+_ESCAPED = r"\\u(0000|[dD][89a-fA-F])"
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_REFUSED_ESCAPE = r"\\u(0000|[dD][89a-fA-F])"
 
 
 def cleaned_line(line: bytes) -> tuple[bytes, tuple[str, ...]]:
@@ -53,6 +54,10 @@ def is_clean(data: bytes) -> bool:
 
 def cleaned_value(value: Any, repairs: set[str]) -> Any:
     """Return a parsed JSON value with its texts repaired; add the codes to `repairs`."""
+    if isinstance(value, bytes):
+        if not _is_utf8(value):
+            repairs.add(INVALID_UTF8_REPLACED)
+        value = value.decode(errors="replace")
     if isinstance(value, str):
         return _cleaned_text(value, repairs)
     if isinstance(value, list):
@@ -93,34 +98,27 @@ def cleaned_array(values: pa.Array) -> tuple[pa.Array, dict[str, pa.Array]]:
     if pc.any(has_nul).as_py():
         values = pc.replace_substring(values, "\0", "")
         masks[NUL_REMOVED] = has_nul
-    has_escape = pc.fill_null(pc.match_substring_regex(values, _REFUSED_ESCAPE), False)
-    if pc.any(has_escape).as_py():
-        values = _cleaned_json_texts(values, masks)
     return values, masks
 
 
-def _cleaned_json_texts(values: pa.Array, masks: dict[str, pa.Array]) -> pa.Array:
-    """Repair what stands escaped in texts that are JSON; add to the masks of rows by code."""
-    found: list[set[str]] = []
-    texts = []
-    for text in values.to_pylist():
+def cleaned_json(values: pa.Array) -> tuple[pa.Array, dict[str, pa.Array]]:
+    """Return a column of JSON as text with what its escapes hide repaired; masks as above."""
+    hides = pc.fill_null(pc.match_substring_regex(values, _ESCAPED), False)
+    rows = pc.indices_nonzero(hides).to_pylist()
+    if not rows:
+        return values, {}
+    texts, masks = values.to_pylist(), dict[str, list[bool]]()
+    for row in rows:
+        if not texts[row].lstrip().startswith(("{", "[")):
+            continue
         repairs: set[str] = set()
-        texts.append(_cleaned_json(text, repairs))
-        found.append(repairs)
-    for code in set().union(*found):
-        mask = pa.array([code in repairs for repairs in found], pa.bool_())
-        masks[code] = pc.or_(masks[code], mask) if code in masks else mask
-    return pa.array(texts, pa.string())
-
-
-def _cleaned_json(text: str | None, repairs: set[str]) -> str | None:
-    if not text or text.lstrip()[:1] not in ("{", "["):
-        return text
-    try:
-        value = cleaned_value(json.loads(text), repairs)
-    except (ValueError, RecursionError):
-        return text
-    return json.dumps(value, ensure_ascii=False) if repairs else text
+        with suppress(ValueError, RecursionError):
+            value = cleaned_value(json.loads(texts[row]), repairs)
+            if repairs:
+                texts[row] = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        for code in repairs:
+            masks.setdefault(code, [False] * len(texts))[row] = True
+    return pa.array(texts, pa.string()), {c: pa.array(mask) for c, mask in masks.items()}
 
 
 def _is_utf8(value: bytes) -> bool:

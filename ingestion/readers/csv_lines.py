@@ -14,12 +14,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
+from ingestion.contract.rules import LONGEST_ROW_BYTES
 from ingestion.files import Split, csv_header, first_line, open_input
 from ingestion.readers.rows import (
     Line,
     LineReader,
     Repairs,
     bad_rows,
+    is_blank,
     json_text,
     line_text,
     repairs_of,
@@ -27,6 +29,7 @@ from ingestion.readers.rows import (
 )
 
 MOST_LINES_OF_A_RECORD = 100
+csv.field_size_limit(2 * LONGEST_ROW_BYTES)
 
 
 def read_csv(split: Split, wanted: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
@@ -45,17 +48,18 @@ def _without_header(batch: list[Line], repairs: Repairs) -> list[Line]:
     """Take off the header; what was repaired in it is said of the first row."""
     if not batch or batch[0][0] != 1:
         return batch
-    if 1 in repairs and len(batch) > 1:
-        repairs[batch[1][0]] = repairs.pop(1) + repairs.get(batch[1][0], ())
+    first = next((number for number, line in batch[1:] if line.strip()), None)
+    if 1 in repairs and first is not None:
+        repairs[first] = repairs.pop(1) + repairs.get(first, ())
     return batch[1:]
 
 
 def _cut_at_open_quote(lines: list[Line], width: int) -> tuple[list[Line], list[Line]]:
     """Keep back the last lines when a quote opened in them may close in the next batch."""
     odd = [i for i, (_, line) in enumerate(lines) if line.count(b'"') % 2]
-    at = 0
+    at, is_odd = 0, set(odd)
     while at < len(odd) - 1:
-        row, _ = _joined_record(lines, odd[at], set(odd), width)
+        row, _ = _joined_record(lines, odd[at], is_odd, width)
         at += 2 if row is not None else 1
     if at < len(odd) and odd[at] >= len(lines) - MOST_LINES_OF_A_RECORD:
         return lines[: odd[at]], lines[odd[at] :]
@@ -75,8 +79,8 @@ def _parse_csv(
     repairs: Repairs,
 ) -> Iterator[pa.RecordBatch]:
     plain, odd = _split_by_quotes(lines)
-    good, bad = _parse_plain(plain, header)
-    joined, torn = _parse_odd(lines, odd, header)
+    good, bad = _parse_plain([line for line in plain if not is_blank(line)], header)
+    joined, torn = _parse_odd(lines, odd, header, repairs)
     bad += torn
     for numbers, table in (good, joined):
         if numbers:
@@ -115,7 +119,11 @@ def _inside_quotes(odd: list[int]) -> set[int]:
 def _parse_plain(
     lines: list[Line], header: tuple[str, ...]
 ) -> tuple[tuple[list[int], pa.Table], list[tuple[int, str]]]:
-    """Parse lines that hold one record each, quickly; each alone where the quick way is unsure."""
+    """Parse lines that hold one record each, quickly; each alone where the quick way is unsure.
+
+    A quote that opens late swallows line breaks, and a carriage return makes one. With no such
+    return within a line, as many rows as lines means that each line is a row.
+    """
     rejected: list[int] = []
 
     def reject(row: Any) -> str:
@@ -124,8 +132,11 @@ def _parse_plain(
 
     if not lines:
         return ([], None), []
+    data = b"\n".join(line for _, line in lines) + b"\n"
+    if data.count(b"\r") != data.count(b"\r\n"):
+        return _parse_alone(lines, header)
     try:
-        table = _pyarrow_csv(b"\n".join(line for _, line in lines), header, reject)
+        table = _pyarrow_csv(data, header, reject)
     except pa.ArrowInvalid:
         return _parse_alone(lines, header)
     if table.num_rows + len(rejected) != len(lines):
@@ -159,7 +170,7 @@ def _parse_alone(
 ) -> tuple[tuple[list[int], pa.Table], list[tuple[int, str]]]:
     numbers, rows, bad = [], [], []
     for number, line in lines:
-        row = _csv_record(line_text(line), len(header))
+        row = _record_of_line(line_text(line), len(header))
         if row is None:
             bad.append((number, line_text(line)))
         else:
@@ -169,21 +180,28 @@ def _parse_alone(
 
 
 def _parse_odd(
-    lines: list[Line], odd: list[int], header: tuple[str, ...]
+    lines: list[Line], odd: list[int], header: tuple[str, ...], repairs: Repairs
 ) -> tuple[tuple[list[int], pa.Table], list[tuple[int, str]]]:
-    """Join records that span lines; where that gives no record, each line stands for itself."""
+    """Join records that span lines; where that gives no record, each line stands for itself.
+
+    What was repaired in any of its lines is said of the row.
+    """
     numbers: list[int] = []
     rows: list[list[str]] = []
     bad: list[tuple[int, str]] = []
-    position, inside = 0, sorted(_inside_quotes(odd)) if odd else []
+    position, inside, is_odd = 0, sorted(_inside_quotes(odd)) if odd else [], set(odd)
     while position < len(inside):
         at = inside[position]
-        row, used = _joined_record(lines, at, set(odd), len(header))
-        if row is None:
-            bad.append((lines[at][0], line_text(lines[at][1])))
-        else:
-            numbers.append(lines[at][0])
+        row, used = _joined_record(lines, at, is_odd, len(header))
+        number, line = lines[at]
+        if row is not None:
+            numbers.append(number)
             rows.append(row)
+            mended = [repairs.get(n, ()) for n, _ in lines[at : at + used]]
+            if any(mended):
+                repairs[number] = tuple(dict.fromkeys(itertools.chain(*mended)))
+        elif not is_blank(lines[at]):
+            bad.append((number, line_text(line)))
         position += used
     return (numbers, _table(rows, header)), bad
 
@@ -191,19 +209,27 @@ def _parse_odd(
 def _joined_record(
     lines: list[Line], at: int, odd: set[int], width: int
 ) -> tuple[list[str] | None, int]:
-    alone = _csv_record(line_text(lines[at][1]), width) if at not in odd else None
-    if alone is not None:
-        return alone, 1
-    if at in odd:
-        for end in range(at + 1, min(at + MOST_LINES_OF_A_RECORD, len(lines))):
-            if end in odd:
-                text = b"\n".join(line for _, line in lines[at : end + 1])
-                row = _csv_record(line_text(text), width)
-                return (row, end - at + 1) if row is not None else (None, 1)
+    if at not in odd:
+        return _record_of_line(line_text(lines[at][1]), width), 1
+    for end in range(at + 1, min(at + MOST_LINES_OF_A_RECORD, len(lines))):
+        if end in odd:
+            text = b"\n".join(line for _, line in lines[at : end + 1])
+            row = _record_of_lines(line_text(text), width)
+            return (row, end - at + 1) if row is not None else (None, 1)
     return None, 1
 
 
-def _csv_record(text: str, width: int) -> list[str] | None:
+def _record_of_line(text: str, width: int) -> list[str] | None:
+    """Return a line's values as the quick parser reads them: quotes within a text stand as such."""
+    try:  # an open quote would swallow the second line
+        records = list(csv.reader([text, ""]))
+    except csv.Error:
+        return None
+    return records[0] if len(records) == 2 and len(records[0]) == width else None
+
+
+def _record_of_lines(text: str, width: int) -> list[str] | None:
+    """Return the values of a record with line breaks: here every quote must be in its place."""
     try:
         records = list(csv.reader([text], strict=True))
     except csv.Error:

@@ -10,14 +10,17 @@ from typing import Any
 import orjson
 import pyarrow as pa
 
-from ingestion.files import Split, open_input
+from ingestion.contract.rules import LONGEST_ROW_BYTES, OVERSIZE_ROW
+from ingestion.files import JSON_GAP, Split, open_input
 from ingestion.readers.cleaning import cleaned_line, cleaned_value
 from ingestion.readers.rows import (
+    SHOWN_OF_OVERSIZE,
     Line,
     LineReader,
     Repairs,
     as_text,
     bad_rows,
+    is_blank,
     json_text,
     line_text,
     repairs_of,
@@ -26,8 +29,12 @@ from ingestion.readers.rows import (
 
 # The quick parser makes floats of whole numbers beyond 64 bits, and ids lose digits.
 _LONG_NUMBER = re.compile(rb"\d{19}")
-_BETWEEN_OBJECTS = re.compile(r"\}\s*,\s*(?=\{)")
-_BETWEEN_ELEMENTS = re.compile(r"[\s,]*")
+_TEXT = re.compile(rb'"(?:[^"\\]|\\.)*"')
+_BRACKET = re.compile(rb"[\[\]{}]")
+_BEFORE_OBJECT = re.compile(r",\s*(?=\{)")
+# Files of two arrays, or of lines after one, are made by putting exports together.
+_BETWEEN_ARRAYS = re.compile(r"\]\s*\[?")
+DEEPEST = 200
 ELEMENTS_PER_BATCH = 5_000
 
 
@@ -44,9 +51,13 @@ def read_json_array(split: Split, wanted: tuple[str, ...]) -> Iterator[pa.Record
     with open_input(split.path, split.compression) as stream:
         text = stream.read().decode("utf-8", errors="surrogateescape")
     lines: list[Line] = []
+    long: list[tuple[int, str]] = []
     repairs: Repairs = {}
-    for number, element in enumerate(_elements(text), 1):
+    for number, element in enumerate(_elements(text, set(wanted)), 1):
         line, repaired = cleaned_line(element.encode("utf-8", errors="surrogateescape"))
+        if len(line) > LONGEST_ROW_BYTES:
+            long.append((number, line_text(line[:SHOWN_OF_OVERSIZE])))
+            continue
         lines.append((number, line))
         if repaired:
             repairs[number] = repaired
@@ -54,39 +65,47 @@ def read_json_array(split: Split, wanted: tuple[str, ...]) -> Iterator[pa.Record
             yield from _parse(split, lines, repairs, wanted)
             lines, repairs = [], {}
     yield from _parse(split, lines, repairs, wanted)
+    if long:
+        yield bad_rows(split, long, wanted, issue=OVERSIZE_ROW)
 
 
-def _elements(text: str) -> Iterator[str]:
+def _elements(text: str, wanted: set[str]) -> Iterator[str]:
     """Yield the text of each element; one that is broken ends where the next one begins."""
     decoder = json.JSONDecoder()
-    known: set[str] = set()
+    known = set[str]()
     position = text.index("[") + 1
     while True:
-        found = _BETWEEN_ELEMENTS.match(text, position)
-        position = found.end() if found else position
-        if position >= len(text) or text[position] == "]":
+        position = JSON_GAP.match(text, position).end()  # type: ignore[union-attr]
+        if position >= len(text):
             return
+        behind = _BETWEEN_ARRAYS.match(text, position)
+        if behind:
+            position = behind.end()
+            continue
         try:
             value, end = decoder.raw_decode(text, position)
             known = set(value) if isinstance(value, dict) else known
+            yield text[position:end]
         except (ValueError, RecursionError):
-            end = _end_of_broken(text, position, known)
-        yield text[position:end]
+            end = _end_of_broken(text, position, known, wanted)
+            yield text[position:end].rstrip(", \r\n\t").removesuffix("]")
         position = end
 
 
-def _end_of_broken(text: str, start: int, known: set[str]) -> int:
+def _end_of_broken(text: str, start: int, known: set[str], wanted: set[str]) -> int:
     """Return where the next element begins: an object with mostly the names of the last good one.
 
-    Objects inside the broken element have other names, so they are not taken for elements.
+    Objects inside the broken element have other names, so they are not taken for elements. Before
+    the first good one, most of an element's names must be `wanted`.
     """
     decoder = json.JSONDecoder()
-    for boundary in _BETWEEN_OBJECTS.finditer(text, start):
+    for boundary in _BEFORE_OBJECT.finditer(text, start):
         try:
             value, _ = decoder.raw_decode(text, boundary.end())
         except (ValueError, RecursionError):
             continue
-        if not known or 2 * len(known & set(value)) >= len(known):
+        alike = known & set(value) if known else wanted & set(value)
+        if 2 * len(alike) >= len(known or value) > 0:
             return boundary.end()
     return len(text)
 
@@ -98,6 +117,8 @@ def _parse(
     rows: list[dict[str, Any]] = []
     bad: list[tuple[int, str]] = []
     for number, line in lines:
+        if is_blank((number, line)):
+            continue
         repaired: set[str] = set()
         row = json_object(line, repaired)
         if row is None:
@@ -124,6 +145,8 @@ def _parse(
 
 def json_object(line: bytes, repairs: set[str]) -> dict[str, Any] | None:
     """Return the object a line holds, repaired, or None; add the repairs' codes."""
+    if _is_deep(line):
+        return None
     try:
         row = _exactly(line) if _LONG_NUMBER.search(line) else orjson.loads(line)
     except orjson.JSONDecodeError:
@@ -133,9 +156,20 @@ def json_object(line: bytes, repairs: set[str]) -> dict[str, Any] | None:
     return cleaned_value(row, repairs) if b"\\u" in line else row
 
 
+def _is_deep(line: bytes) -> bool:
+    """Return whether a line nests deeper than every program behind can follow."""
+    if line.count(b"[") + line.count(b"{") <= DEEPEST:
+        return False
+    level, deepest = 0, 0
+    for bracket in _BRACKET.findall(_TEXT.sub(b"", line)):
+        level += 1 if bracket in b"[{" else -1
+        deepest = max(deepest, level)
+    return deepest > DEEPEST
+
+
 def _exactly(line: bytes) -> Any:
     """Parse with the standard library: it takes lone surrogates and NaN, and keeps every digit."""
     try:
         return json.loads(line)
-    except (ValueError, RecursionError):
+    except ValueError:
         return None

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -13,10 +12,11 @@ import pyarrow.parquet as pq
 from ingestion.contract.arrow import arrow_type
 from ingestion.contract.events import ITEMS, ITEMS_SPARK_TYPE, Column
 from ingestion.files import InputFile, Split
-from ingestion.readers.cleaning import cleaned_array
-from ingestion.readers.rows import as_text, row_batch
+from ingestion.readers.cleaning import cleaned_array, cleaned_value
+from ingestion.readers.rows import as_text, bad_rows, json_text, row_batch, with_repairs
 
 BATCH_ROWS = 50_000
+_FIRST_SECOND, _LAST_SECOND = -62_135_596_800, 253_402_300_799
 
 
 def parquet_types(files: list[InputFile], columns: tuple[Column, ...]) -> dict[str, str]:
@@ -37,7 +37,7 @@ def _is_native(schema: pa.Schema, column: Column) -> bool:
     if column.type == "timestamp":
         return bool(pa.types.is_timestamp(type_))
     if column.type == "decimal(18,4)":
-        return bool(pa.types.is_decimal(type_) and type_.precision <= 18 and type_.scale <= 4)
+        return bool(pa.types.is_decimal(type_) and type_.precision - 14 <= type_.scale <= 4)
     if column.type == "boolean":
         return bool(pa.types.is_boolean(type_))
     if column.name == ITEMS:
@@ -48,27 +48,102 @@ def _is_native(schema: pa.Schema, column: Column) -> bool:
 def read_parquet(split: Split, types: dict[str, str]) -> Iterator[pa.RecordBatch]:
     number = split.first_row
     groups = list(range(split.start, split.stop))
-    with pq.ParquetFile(split.path) as file:
-        for batch in file.iter_batches(BATCH_ROWS, row_groups=groups):
+    with pq.ParquetFile(split.path, page_checksum_verification=True) as file:
+        last = number + sum(file.metadata.row_group(group).num_rows for group in groups)
+        for batch in _batches(file, groups):
+            if batch is None:
+                damaged = [
+                    (row, f"damaged: row group {split.start}") for row in range(number, last)
+                ]
+                yield _bad(bad_rows(split, damaged, tuple(types)), types)
+                return
             count = batch.num_rows
             numbers = pa.array(range(number, number + count), pa.int64())
+            columns, repairs = _cleaned([_typed(batch, n, type_) for n, type_ in types.items()])
             rest = [name for name in batch.schema.names if name not in types]
-            extra = [_json_or_null(row) for row in batch.select(rest).to_pylist()]
-            (*columns, others), repairs = _cleaned(
-                [
-                    *[_typed(batch, name, type_) for name, type_ in types.items()],
-                    pa.array(extra if rest else [None] * count, pa.string()),
-                ]
-            )
+            others = [_plain_values(batch.column(name)) for name in rest]
+            masks = [_masks(mended) for _, mended in others]
+            repairs = with_repairs(repairs, masks, count)
+            values = zip(*(column for column, _ in others), strict=True)
+            rows = (dict(zip(rest, row, strict=True)) for row in values)
+            extra = pa.array([_json_or_null(row) for row in rows])
             yield row_batch(
                 split,
                 numbers,
                 columns,
                 tuple(types),
-                extra=others,
+                extra=extra.cast(pa.string()) if rest else None,
                 repairs=repairs,
             )
             number += count
+
+
+def _batches(file: pq.ParquetFile, groups: list[int]) -> Iterator[pa.RecordBatch | None]:
+    """Yield the batches; None where a page is damaged, behind which nothing can be read."""
+    try:
+        yield from file.iter_batches(BATCH_ROWS, row_groups=groups)
+    except (OSError, pa.ArrowException):
+        yield None
+
+
+def _bad(batch: pa.RecordBatch, types: dict[str, str]) -> pa.RecordBatch:
+    """Return a batch of bad rows with the columns' own types."""
+    columns = [
+        pa.nulls(batch.num_rows, arrow_type(types[name])) if name in types else batch.column(name)
+        for name in batch.schema.names
+    ]
+    return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
+
+
+def _plain_values(values: pa.Array) -> tuple[list[Any], list[set[str]]]:
+    """Return a column's values as Python's, with what was repaired in the texts of each."""
+    try:
+        plain = values.to_pylist()
+    except (UnicodeDecodeError, ValueError, OverflowError):  # no UTF-8, or a time beyond Python's
+        plain = [_plain_value(value) for value in values]
+    found: list[set[str]] = [set() for _ in plain]
+    if _holds_text(values.type):
+        plain = [cleaned_value(value, repairs) for value, repairs in zip(plain, found, strict=True)]
+    return plain, found
+
+
+def _holds_text(type_: pa.DataType) -> bool:
+    return pa.types.is_nested(type_) or "string" in str(type_) or "binary" in str(type_)
+
+
+def _plain_value(value: pa.Scalar) -> Any:
+    if not value.is_valid:
+        return None
+    if isinstance(value, pa.StructScalar):
+        return {name: _plain_value(value[name]) for name in value}
+    if isinstance(value, pa.ListScalar):
+        return [_plain_value(item) for item in value.values]
+    if hasattr(value, "as_buffer"):
+        return bytes(value.as_buffer())
+    try:
+        return value.as_py()
+    except (ValueError, OverflowError):
+        return str(value.cast(pa.int64()).as_py())
+
+
+def _masks(repairs: list[set[str]]) -> dict[str, pa.Array]:
+    codes = sorted(set().union(*repairs))
+    return {code: pa.array([code in found for found in repairs]) for code in codes}
+
+
+def _within_years(values: pa.Array) -> pa.Array:
+    """Return times in microseconds, those before year 1 or after 9999 brought to these ends.
+
+    The rules refuse both alike, and no program behind can write what lies beyond.
+    """
+    per_second = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[values.type.unit]
+    counts = values.cast(pa.int64())
+    if values.type.unit != "ns":  # nanoseconds end in the year 2262
+        low, high = (pa.scalar(end * per_second) for end in (_FIRST_SECOND, _LAST_SECOND))
+        counts = pc.max_element_wise(counts, low, skip_nulls=False)
+        counts = pc.min_element_wise(counts, high, skip_nulls=False)
+    typed = counts.cast(pa.timestamp(values.type.unit))
+    return typed.cast(pa.timestamp("us"), safe=False).cast(pa.timestamp("us", tz="UTC"))
 
 
 def _cleaned(columns: list[pa.Array]) -> tuple[list[pa.Array], pa.Array | None]:
@@ -91,7 +166,7 @@ def _cleaned(columns: list[pa.Array]) -> tuple[list[pa.Array], pa.Array | None]:
 
 def _json_or_null(row: dict[str, Any]) -> str | None:
     kept = {name: value for name, value in row.items() if value is not None}
-    return orjson.dumps(kept, default=str).decode() if kept else None
+    return json_text(kept) if kept else None
 
 
 def _typed(batch: pa.RecordBatch, name: str, spark_type: str) -> pa.Array:
@@ -99,8 +174,17 @@ def _typed(batch: pa.RecordBatch, name: str, spark_type: str) -> pa.Array:
     if name not in batch.schema.names:
         return pa.nulls(batch.num_rows, wanted)
     values = batch.column(name)
-    if pa.types.is_nested(values.type) and wanted == pa.string():
-        return pa.array([as_text(v) for v in values.to_pylist()], pa.string())
-    if pa.types.is_timestamp(values.type) and values.type.tz is None and wanted != pa.string():
-        values = values.cast(pa.timestamp(values.type.unit, tz="UTC"))
+    if pa.types.is_timestamp(values.type) and pa.types.is_timestamp(wanted):
+        return _within_years(values)
+    if wanted != pa.string():
+        return values.cast(wanted)
+    if pa.types.is_nested(values.type):
+        plain, _ = _plain_values(values)
+        return pa.array([as_text(v) for v in plain], pa.string())
+    if pa.types.is_dictionary(values.type):
+        values = values.dictionary_decode()
+    if pa.types.is_fixed_size_binary(values.type):
+        values = values.cast(pa.binary())
+    if pa.types.is_binary(values.type) or pa.types.is_large_binary(values.type):
+        return values.cast(pa.binary()).view(pa.string())
     return values.cast(wanted)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from typing import Any
 
 import orjson
 import pyarrow as pa
 
+from ingestion.contract.events import ITEMS, SOURCE_COLUMNS
 from ingestion.contract.rules import (
     BYTE_ORDER_MARK_REMOVED,
     LONGEST_ROW_BYTES,
@@ -16,12 +18,13 @@ from ingestion.contract.rules import (
     UNPARSABLE_ROW,
 )
 from ingestion.files import UTF8_BOM, Split, open_input
-from ingestion.readers.cleaning import cleaned_line, is_clean
+from ingestion.readers.cleaning import cleaned_json, cleaned_line, is_clean
 
 ROW_COLUMNS = (
     "file_id bigint, source_row bigint, record string, row_issue string, repairs array<string>"
 )
 ROW_NAMES = ("file_id", "source_row", "record", "row_issue", "repairs")
+JSON_COLUMNS = {c.name for c in SOURCE_COLUMNS if c.type == "json"} | {ITEMS, "extra"}
 CHUNK_BYTES = 4 * 2**20
 SHOWN_OF_OVERSIZE = 10_000
 
@@ -39,7 +42,7 @@ class LineReader:
         self._oversize: list[Line] = []
 
     def batches(self) -> Iterator[list[Line]]:
-        """Yield the lines that are not blank, with their numbers in the file."""
+        """Yield the lines, blank ones too, with their numbers in the file."""
         number = self._split.first_row
         for block in self._blocks():
             lines = block.split(b"\n")
@@ -88,8 +91,7 @@ class LineReader:
                 line, repairs = cleaned_line(line)
                 if repairs:
                     self.repairs[number] = self.repairs.get(number, ()) + repairs
-            if line and line.strip():
-                kept.append((number, line))
+            kept.append((number, line))
         return kept
 
 
@@ -128,6 +130,14 @@ def row_batch(
 ) -> pa.RecordBatch:
     count = len(numbers)
     nulls = pa.nulls(count, pa.string())
+    extra = nulls if extra is None else extra
+    cleaned = [
+        cleaned_json(column)
+        if name in JSON_COLUMNS and column.type == pa.string()
+        else (column, {})
+        for name, column in zip([*wanted, "extra"], [*columns, extra], strict=True)
+    ]
+    repairs = with_repairs(repairs, [masks for _, masks in cleaned], count)
     return pa.RecordBatch.from_arrays(
         [
             _repeated(split.file_id, pa.int64(), count),
@@ -135,11 +145,25 @@ def row_batch(
             nulls if record is None else record,
             _repeated(issue, pa.string(), count),
             pa.nulls(count, pa.list_(pa.string())) if repairs is None else repairs,
-            *columns,
-            nulls if extra is None else extra,
+            *[column for column, _ in cleaned],
         ],
         names=[*ROW_NAMES, *wanted, "extra"],
     )
+
+
+def with_repairs(
+    repairs: pa.Array | None, masks: list[dict[str, pa.Array]], count: int
+) -> pa.Array | None:
+    """Return the rows' repairs and those that masks by code tell of; each code once in a row."""
+    found = [(code, mask.to_pylist()) for by_code in masks for code, mask in by_code.items()]
+    if not found:
+        return repairs
+    known = [None] * count if repairs is None else repairs.to_pylist()
+    codes = [
+        [*dict.fromkeys([*(known[i] or ()), *(code for code, mask in found if mask[i])])] or None
+        for i in range(count)
+    ]
+    return pa.array(codes, pa.list_(pa.string()))
 
 
 def repairs_of(numbers: list[int], repairs: Repairs) -> pa.Array | None:
@@ -154,10 +178,26 @@ def _repeated(value: Any, type_: pa.DataType, count: int) -> pa.Array:
 
 
 def json_text(value: Any) -> str:
+    """Return a value as JSON; what JSON has no form for is a text, and no number is null."""
     try:
-        return orjson.dumps(value).decode()
-    except TypeError:  # a whole number of more than 64 bits
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        return orjson.dumps(value, default=str).decode()
+    except TypeError:  # a whole number of more than 64 bits, or more levels than orjson takes
+        return json.dumps(_finite(value), ensure_ascii=False, separators=(",", ":"), default=str)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, list):
+        return [_finite(v) for v in value]
+    if isinstance(value, dict):
+        return {name: _finite(v) for name, v in value.items()}
+    return value
+
+
+def is_blank(line: Line) -> bool:
+    """Return whether a line holds nothing."""
+    return not line[1].strip()
 
 
 def as_text(value: Any) -> str | None:

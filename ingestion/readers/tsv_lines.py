@@ -16,6 +16,8 @@ def read_tsv(split: Split, wanted: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
     for lines in reader.batches():
         numbers, rows, bad = [], [], []
         for number, line in lines:
+            if not line.strip(b" \r"):
+                continue
             values = line.rstrip(b"\r").decode().split("\t")
             if len(values) == len(wanted):
                 numbers.append(number)
