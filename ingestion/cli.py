@@ -31,6 +31,8 @@ db_app = typer.Typer(no_args_is_help=True, help="The database: embedded, or the 
 quarantine_app = typer.Typer(no_args_is_help=True, help="Rows that were set aside, and why.")
 app.add_typer(db_app, name="db")
 app.add_typer(quarantine_app, name="quarantine")
+mapping_app = typer.Typer(no_args_is_help=True, help="Mappings of your own columns.")
+app.add_typer(mapping_app, name="mapping")
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 Force = Annotated[
@@ -137,7 +139,11 @@ def generate(
 def ingest(
     paths: Annotated[list[str], typer.Argument(help="Files, folders or globs.")],
     source: Annotated[
-        str, typer.Option(help="What wrote the files: native, rees46, segment, snowplow.")
+        str,
+        typer.Option(
+            help="What wrote the files: native, ga4, posthog, rees46, retailrocket, segment, "
+            "snowplow; or a mapping of your own, such as my-shop.yml."
+        ),
     ],
     force: Force = False,
     replace: Annotated[
@@ -149,11 +155,18 @@ def ingest(
         ),
     ] = None,
     max_quarantined: MaxQuarantined = 20.0,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Judge every row, show what it becomes; write nothing."),
+    ] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Load event files: every row is loaded, counted as a duplicate, or quarantined."""
     from ingestion import batch
 
+    if dry_run:
+        _dry_run(paths, source, as_json)
+        return
     dates = None if replace is None else DateRange.parse(replace)
     with show_steps() as steps:
         result = batch.ingest(
@@ -261,6 +274,35 @@ def _show_load(result: Any) -> None:
         f"+ duplicate {result.duplicate:,} + quarantined {result.quarantined:,} "
         f"in {result.seconds:.1f} s"
     )
+
+
+def _dry_run(paths: list[str], source: str, as_json: bool) -> None:
+    from ingestion import dry_run
+    from ingestion.dry_run_page import page
+
+    with show_steps() as steps:
+        result = dry_run.examine(Settings.load(), paths, source, report=steps.start)
+    if as_json:
+        print_json(result.as_dict())
+        return
+    for line in page(result):
+        out.print(escaped(line))
+
+
+@mapping_app.command("init")
+def mapping_init(
+    file: Annotated[Path, typer.Argument(help="A file of your events.")],
+    out_file: Annotated[
+        Path | None, typer.Option("--out", help="The mapping, by default beside you: NAME.yml.")
+    ] = None,
+) -> None:
+    """Propose a mapping of a file's columns and event names to Clickmart's."""
+    from ingestion import propose
+
+    path = propose.write(file, out_file)
+    out.print(f"Wrote {path}. Lines with # ? are yours to decide.")
+    out.print("Try it; nothing is written:")
+    out.print(f"  clickmart ingest {file} --source {path} --dry-run")
 
 
 # -- what is there -------------------------------------------------------------------------------

@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
-from ingestion.adapters import ga4, native, posthog, rees46, segment, snowplow
+from pathlib import Path
+
+from ingestion.adapters import (
+    ga4,
+    mapping,
+    native,
+    posthog,
+    rees46,
+    retailrocket,
+    segment,
+    snowplow,
+)
 from ingestion.adapters.adapter import Adapter
+from ingestion.adapters.mapping_file import is_mapping_file, read_mapping
 from ingestion.errors import UsageError
 
 __all__ = ["ADAPTERS", "Adapter", "adapter_for"]
@@ -15,6 +27,7 @@ ADAPTERS: dict[str, Adapter] = {
         rees46.ADAPTER,
         ga4.ADAPTER,
         posthog.ADAPTER,
+        retailrocket.ADAPTER,
         segment.ADAPTER,
         snowplow.ADAPTER,
     )
@@ -22,7 +35,15 @@ ADAPTERS: dict[str, Adapter] = {
 
 
 def adapter_for(source: str) -> Adapter:
-    """Return the adapter of a source. Raises UsageError for one that is not known."""
+    """Return the adapter of a source, or of a mapping file (a path that ends in .yml or .yaml).
+
+    Raises UsageError for a source that is not known and for a mapping that cannot be.
+    """
+    if is_mapping_file(source):
+        return mapping.adapter_of(read_mapping(Path(source), ADAPTERS))
     if source not in ADAPTERS:
-        raise UsageError(f"Unknown source {source!r}. Known: {', '.join(sorted(ADAPTERS))}.")
+        raise UsageError(
+            f"Unknown source {source!r}. Known: {', '.join(sorted(ADAPTERS))}; "
+            "or a mapping of your own, such as my-shop.yml."
+        )
     return ADAPTERS[source]

@@ -43,29 +43,41 @@ class Adapter:
     adapt: Callable[[DataFrame], DataFrame]
     person_columns: tuple[str, ...] = ()
     format: Format | None = None
+    one_of: tuple[tuple[str, ...], ...] = ()
 
     def candidates(self, rows: DataFrame) -> DataFrame:
         """Return the candidates of the reader's rows, each with the whole row as it was read."""
         names = [name for name in rows.columns if name not in (*READER_COLUMNS, "repairs")]
-        return self.adapt(rows.withColumn(WHOLE_ROW, F.struct(*names)))
+        return self.adapt(rows.withColumn(WHOLE_ROW, F.struct(*map(column_of, names))))
 
     def check_columns(self, path: str, found: tuple[str, ...]) -> None:
         """Raise InputError, naming the likely renames, when a required column is missing."""
-        missing = [c.name for c in self.columns if c.is_required and c.name not in found]
+        needed = [(c.name,) for c in self.columns if c.is_required] + list(self.one_of)
+        missing = [names for names in needed if not any(is_found(name, found) for name in names)]
         if not missing:
             return
         found = tuple(name[:LONGEST_SHOWN_NAME] for name in found)
         known = {c.name for c in self.columns}
         unknown = [name for name in found[:MOST_COMPARED_NAMES] if name not in known]
         hints = []
-        for name in missing:
-            close = difflib.get_close_matches(name, unknown, n=1)
-            hints.append(f"{name} (is it {close[0]!r}?)" if close else name)
+        for names in missing:
+            close = [c for name in names for c in difflib.get_close_matches(name, unknown, n=1)]
+            hints.append(" or ".join(names) + (f" (is it {close[0]!r}?)" if close else ""))
         raise InputError(
             f"{path}: not a {self.name} file: missing column {', '.join(hints)}; "
             f"found {', '.join(found[:12]) or 'none'}{', ...' if len(found) > 12 else ''}."
             + _separator_hint(found)
         )
+
+
+def column_of(name: str) -> SparkColumn:
+    """Return the reader's column of a name, which may hold dots and blanks."""
+    return F.col(f"`{name.replace('`', '``')}`")
+
+
+def is_found(name: str, found: tuple[str, ...]) -> bool:
+    """Return whether a file with the found columns may hold a column or a dotted path."""
+    return name in found or name.split(".", 1)[0] in found
 
 
 def _separator_hint(found: tuple[str, ...]) -> str:

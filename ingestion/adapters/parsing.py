@@ -49,12 +49,14 @@ def amount(column: Column) -> Parsed:
     return Parsed(value, raw.isNotNull() & value.isNull())
 
 
-def timestamp(column: Column) -> Parsed:
+def timestamp(column: Column, timezone: str | None = None) -> Parsed:
     """Parse a time: ISO 8601 with or without a zone, "... UTC", yyyymmdd, or a count since 1970.
 
-    Without a zone it is UTC. A count is in seconds, milliseconds or microseconds by its number of
-    digits (9 to 10, 12 to 13, 15 to 16), with or without a fraction; 8 digits are a date. Anything
-    else is no time: engines would read "10:00" as today, and "2026" as a year.
+    Without a zone it is UTC, or the local time of `timezone` (an IANA name): of an hour that comes
+    twice the first one, and in an hour left out what clocks show instead. A count is in seconds,
+    milliseconds or microseconds by its number of digits (9 to 10, 12 to 13, 15 to 16), with or
+    without a fraction; 8 digits are a date. Anything else is no time: engines would read "10:00"
+    as today, and "2026" as a year.
     """
     raw = text(column)
     of_date = F.concat_ws(
@@ -65,6 +67,9 @@ def timestamp(column: Column) -> Parsed:
         .when(raw.rlike(r"^[12][0-9]{7}$"), of_date.try_cast("timestamp"))
         .when(raw.rlike(_COUNT), _counted_time(raw))
     )
+    if timezone is not None:
+        is_local = raw.rlike(_LOCAL)
+        value = F.when(is_local, F.to_utc_timestamp(value, timezone)).otherwise(value)
     return Parsed(value, raw.isNotNull() & value.isNull())
 
 
@@ -72,6 +77,7 @@ _ISO = (
     r"^[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.,][0-9]{1,9})?)?"
     r" ?([Zz]|UTC|GMT|[+-][0-9]{2}(:?[0-9]{2})?)?)?$"
 )
+_LOCAL = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt ][0-9:.,]+)?$|^[12][0-9]{7}$"
 _COUNT = r"^([0-9]{9,10}|[0-9]{12,13}|[0-9]{15,16})([.][0-9]+)?$"
 
 
@@ -111,12 +117,12 @@ def item(**values: Column) -> Column:
     )
 
 
-def event_type(name: Column, types: Mapping[str, str]) -> Column:
-    """Return the contract's event type of a source's event name; what is not known is `custom`."""
+def event_type(name: Column, types: Mapping[str, str], default: str = CUSTOM_EVENT_TYPE) -> Column:
+    """Return the contract's event type of a source's event name, `default` if it is not known."""
     mapped = F.when(name.isNull(), F.lit(None))
     for theirs, ours in types.items():
         mapped = mapped.when(name == theirs, F.lit(ours))
-    return mapped.otherwise(F.lit(CUSTOM_EVENT_TYPE))
+    return mapped.otherwise(F.lit(default))
 
 
 def content_hash(*columns: Column) -> Column:

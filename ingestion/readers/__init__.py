@@ -17,6 +17,7 @@ from ingestion.files import InputFile, Split
 from ingestion.readers.csv_lines import read_csv
 from ingestion.readers.hashing import Hashing
 from ingestion.readers.json_rows import json_object, read_json_array, read_jsonl
+from ingestion.readers.nested import head_of, taken_out
 from ingestion.readers.parquet_rows import parquet_types, read_parquet
 from ingestion.readers.rows import ROW_COLUMNS, ROW_NAMES, as_text, json_text
 from ingestion.readers.tsv_lines import read_tsv
@@ -45,8 +46,9 @@ def read(
     """Return the rows of the files, one frame for text and one for Parquet (those there are).
 
     Each has ROW_COLUMNS, the given columns (text, or in Parquet their own type where the files
-    have it), and `extra`: a JSON object of all other columns, null where there are none. With
-    `hashing`, the ids of people are hashed before anything else sees them.
+    have it), and `extra`: a JSON object of all other columns, null where there are none. A column
+    may be named by a dotted path into the JSON of another (see `readers.nested`). With `hashing`,
+    the ids of people are hashed before anything else sees them.
     """
     frames = []
     text = [file for file in files if file.format != "parquet"]
@@ -73,7 +75,7 @@ def _frame(
     hashing: Hashing | None,
 ) -> DataFrame:
     bins = balance([split for file in files for split in file.splits], partitions)
-    wanted = ", ".join(f"`{name}` {type_}" for name, type_ in types.items())
+    wanted = ", ".join(f"`{name.replace('`', '``')}` {type_}" for name, type_ in types.items())
     tasks = spark.range(0, len(bins), 1, len(bins))
     return tasks.mapInArrow(
         _read_bins(bins, types, hashing), f"{ROW_COLUMNS}, {wanted}, extra string"
@@ -106,6 +108,13 @@ def _read_bins(
 
 def read_split(split: Split, types: dict[str, str]) -> Iterator[pa.RecordBatch]:
     """Yield the rows of one split, in batches of bounded size."""
+    paths = [name for name in types if "." in name]
+    around = {head_of(path) for path in paths} - set(types)
+    for rows in _read_flat(split, {**types, **dict.fromkeys(around, "string")}):
+        yield taken_out(rows, paths, around) if paths else rows
+
+
+def _read_flat(split: Split, types: dict[str, str]) -> Iterator[pa.RecordBatch]:
     if split.format == "parquet":
         return read_parquet(split, types)
     return TEXT_READERS[split.format](split, tuple(types))

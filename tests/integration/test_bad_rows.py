@@ -574,7 +574,10 @@ def result(
 
 @pytest.fixture(scope="module")
 def outcomes(
-    settings: Settings, spark: Any, folder: Path, result: batch.LoadResult  # noqa: ARG001
+    settings: Settings,
+    spark: Any,
+    folder: Path,
+    result: batch.LoadResult,  # noqa: ARG001
 ) -> dict[str, Outcome]:
     """What became of each file, by its key."""
     from ingestion.postgres import connect
