@@ -114,7 +114,7 @@ def move(
         quarantined=written.quarantined_count - known_bad,
         reasons=written.reasons,
     )
-    with _keys_made_afterwards(cursor) if is_first else nullcontext():
+    with keys_made_afterwards(cursor) if is_first else nullcontext():
         event_count = _insert_events(cursor, load_id, stage)
     moved = (event_count, _insert_quarantined(cursor, load_id, stage))
     if moved != (counts.loaded, counts.quarantined):
@@ -143,8 +143,8 @@ def _is_empty(cursor: Any) -> bool:
 
 
 @contextmanager
-def _keys_made_afterwards(cursor: Any) -> Iterator[None]:
-    """Fill `raw.events` and `raw.event_items`, which are empty, without their primary keys.
+def keys_made_afterwards(cursor: Any) -> Iterator[None]:
+    """Empty `raw.events` and `raw.event_items`, to be filled in the block without primary keys.
 
     Keys built from all rows at once take a fifth of the time; and what the transaction itself
     truncated goes to disk without WAL where `wal_level` is minimal. See docs/decisions/0010.

@@ -215,10 +215,11 @@ def _put_all(cursor: Any, ledger: commits.Ledger, stages: Stages) -> tuple[int, 
     """Put everything in place; return the counts of events, quarantined rows and duplicates."""
     cursor.execute(
         "truncate ops.loads, ops.files, ops.duplicates, ops.lake_files, ops.erasures, "
-        "ops.aggregations, raw.events, raw.event_items, raw.quarantined_events"
+        "ops.aggregations, raw.quarantined_events"
     )
     commits.restore(cursor, ledger)
-    events = _insert_events(cursor, stages)
+    with load.keys_made_afterwards(cursor):
+        events = _insert_events(cursor, stages)
     cursor.execute(
         "insert into ops.duplicates (load_id, file_id, source_row, event_id) "
         "select load_id, file_id, source_row, event_id from duplicate"

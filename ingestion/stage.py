@@ -124,7 +124,10 @@ def _copy_bin(cursor: Any, root: str, files: list[lake.LakeFile]) -> Iterator[tu
 def copy_events(
     cursor: Any, columns: tuple[Column, ...], batches: Callable[[], Iterator[pa.RecordBatch]]
 ) -> str:
-    """COPY events with their properties as jsonb; those that are no JSON are kept as a text."""
+    """COPY events as `copy_batches` does, properties that are no JSON as {"unparsed": text}.
+
+    `batches` is called a second time where there are such: PostgreSQL refuses a COPY as a whole.
+    """
     import psycopg2
 
     cursor.execute("savepoint events")
