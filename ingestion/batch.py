@@ -162,8 +162,9 @@ def load_rows(
         lake.remove_uncommitted(settings.lake, load_id - 1)
         raise
     report(f"Loading {written.event_count:,} events into PostgreSQL")
-    partitions = parallelism(spark, settings)
-    staged = stage.copy_files(spark, settings, written.files, partitions=partitions)
+    with connect(settings) as connection, connection.cursor() as cursor:
+        is_first = load.is_empty(cursor)
+    keys = stage.copy_keys(spark, settings, written.files, only_repeated=is_first)
     with connect(settings) as connection, connection.cursor() as cursor:
         replaced = replace.take_out(cursor, load_id, job.source, job.dates) if job.dates else 0
         counts = load.move(
@@ -173,8 +174,9 @@ def load_rows(
             started_at=started_at,
             seconds=lambda: _since(job.began),
             files=job.files,
+            lake_root=settings.lake,
             written=written,
-            stage=staged,
+            keys=keys,
             is_replay=job.is_replay,
         )
         cursor.execute(
