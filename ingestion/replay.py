@@ -129,7 +129,7 @@ def _replay_page(
         max_quarantined=100,
         is_replay=True,
     )
-    return batch.load_rows(spark, settings, batch.judged(adapter, rows), job, report)
+    return batch.load_rows(spark, settings, [batch.judged(adapter, rows)], job, report)
 
 
 def stored_rows(entries: list[Entry], wanted: tuple[str, ...]) -> pa.Table:
