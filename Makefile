@@ -38,7 +38,7 @@ test: lint ## All checks: the linters, then every test; what runs in an engine, 
 	$(BIN)/python -m pytest $(ARGS)
 	@if $(BIN)/python -m ingestion.spark; then \
 		echo "Once more on Apache Spark:"; \
-		CLICKMART_SPARK=local $(BIN)/python -m pytest tests/spark tests/integration/test_load.py; \
+		CLICKMART_SPARK=local $(BIN)/python -m pytest -m both_engines; \
 	else echo "Not run on Apache Spark: no Java 17 or newer is there."; fi
 
 soak: $(READY) ## The long runs: kills at random times, hundreds of ways to split the events

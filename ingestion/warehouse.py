@@ -91,7 +91,8 @@ def _first_failure(lines: Sequence[str]) -> str:
 
 
 def _command(arguments: Sequence[str]) -> list[str]:
-    return [sys.executable, "-m", "dbt.cli.main", *arguments]
+    # Not `-m dbt.cli.main`: its package imports it first, and Python warns of that.
+    return [sys.executable, "-c", "from dbt.cli.main import cli; cli()", *arguments]
 
 
 def _environment() -> dict[str, str]:

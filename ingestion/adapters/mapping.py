@@ -76,8 +76,7 @@ def adapt(rows: DataFrame, *, mapping: Mapping) -> DataFrame:
     rows = _with_products(rows, mapping, values["event_id"])
     items = _Products(*(column_of(name) for name in _PRODUCTS))
     agent = F.when(user_agent.isNotNull(), F.to_json(F.struct(user_agent.alias("user_agent"))))
-    properties = parsing.merged_properties(F.col("extra"), items.rest)
-    values["properties"] = parsing.merged_properties(properties, agent)
+    values["properties"] = parsing.merged_properties(F.col("extra"), items.rest, agent)
     numbers = [p.is_invalid for name, p in parsed.items() if TYPE_OF[name] == parsing.AMOUNT]
     return candidates(
         rows,

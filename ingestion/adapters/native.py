@@ -40,9 +40,7 @@ def adapt(rows: DataFrame) -> DataFrame:
         values["event_name"], F.when(~known, parsed["event_type"].value)
     )
     agent = F.when(user_agent.isNotNull(), F.to_json(F.struct(user_agent.alias("user_agent"))))
-    values["properties"] = parsing.merged_properties(
-        parsing.merged_properties(values["properties"], F.col("extra")), agent
-    )
+    values["properties"] = parsing.merged_properties(values["properties"], F.col("extra"), agent)
     return candidates(
         rows,
         values,

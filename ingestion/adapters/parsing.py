@@ -189,22 +189,31 @@ def json_value(value: Column) -> Column:
 def json_object(others: Column, **members: Column) -> Column:
     """Return a JSON object of members given as JSON (null: left out) and of another object's."""
     pairs = [F.concat(F.lit(f'"{name}":'), value) for name, value in members.items()]
-    inside = F.substring(others, F.lit(2), F.length(others) - 2)
-    joined = F.concat_ws(",", *pairs, inside)
-    return F.when(joined != "", F.concat(F.lit("{"), joined, F.lit("}")))
+    return _object(*pairs, _inside(others))
 
 
-def merged_properties(properties: Column, extra: Column) -> Column:
-    """Return one JSON object of both, as text; null when both are.
+def merged_properties(properties: Column, *objects: Column) -> Column:
+    """Return one JSON object of all, as text; null when nothing is in any.
 
-    Where there is `extra`, properties that are no object become one: `{"properties": ...}`.
+    Where there are `objects`, properties that are no object become one: `{"properties": ...}`.
     """
+    # An expression grows by each time a part stands in it, and engines plan it as often: no part
+    # that is merged may be a merged one itself.
     given = text(properties)
-    own = F.when(~given.rlike(r"^\{\s*\}\s*$"), given)
-    is_object = own.rlike(r"(?s)^\{.*\}\s*$")
-    named = F.when(is_object, own).otherwise(F.to_json(F.struct(own.alias("properties"))))
-    both = F.concat(F.regexp_replace(named, r"\s*\}\s*$", ","), F.regexp_replace(extra, r"^\{", ""))
-    return F.when(own.isNull(), extra).when(extra.isNull(), own).otherwise(both)
+    is_object = given.rlike(r"(?s)^\{.*\}\s*$")
+    named = F.when(is_object, given).otherwise(F.to_json(F.struct(given.alias("properties"))))
+    alone = F.when(~given.rlike(r"^\{\s*\}\s*$"), given)
+    merged = _object(_inside(named), *map(_inside, objects))
+    return F.when(F.coalesce(*objects).isNull(), alone).otherwise(merged)
+
+
+def _inside(json: Column) -> Column:
+    """Return what stands between the braces of a JSON object, null when nothing does."""
+    return F.nullif(F.regexp_replace(json, r"^\{\s*|\s*\}\s*$", ""), F.lit(""))
+
+
+def _object(*parts: Column) -> Column:
+    return F.nullif(F.concat(F.lit("{"), F.concat_ws(",", *parts), F.lit("}")), F.lit("{}"))
 
 
 def _item(item: Column, position: Column) -> Column:

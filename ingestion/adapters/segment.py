@@ -143,17 +143,20 @@ _DEVICE_TYPES = {"ios": "mobile", "android": "mobile"}
 
 def adapt(rows: DataFrame) -> DataFrame:
     """Map Segment's calls to candidates."""
-    parsed = rows.withColumns(
-        {
-            "own": F.from_json("properties", _PROPERTIES),
-            "around": F.from_json("context", _CONTEXT),
-        }
-    )
     names = ("type", "event", "messageId", "anonymousId", "userId", "previousId")
     call, event, message, anonymous, user, previous = (parsing.text(F.col(n)) for n in names)
     call = F.lower(call)
     is_page = call.isin("page", "screen")
-    of_spec = (call == "track") & F.lower(event).isin(*EVENT_TYPE_OF, *OTHER_EVENTS_OF_SPEC)
+    # Columns of their own, for they are used often: inside one another, expressions multiply.
+    parsed = rows.withColumns(
+        {
+            "own": F.from_json("properties", _PROPERTIES),
+            "around": F.from_json("context", _CONTEXT),
+            "of_spec": (call == "track")
+            & F.lower(event).isin(*EVENT_TYPE_OF, *OTHER_EVENTS_OF_SPEC),
+        }
+    )
+    of_spec = F.col("of_spec")
     amounts = {n: parsing.amount(F.when(of_spec, F.col("own")[n])) for n in _AMOUNTS}
     items, items_invalid = _items(of_spec)
     event_ts, event_ts_invalid = _event_ts()
@@ -301,7 +304,7 @@ def _properties() -> SparkColumn:
         )
     )
     of_call = F.when(~call.isin("{}", '{"context":{}}'), call)
-    return parsing.merged_properties(parsing.merged_properties(own, of_call), F.col("extra"))
+    return parsing.merged_properties(own, of_call, F.col("extra"))
 
 
 ADAPTER = Adapter(

@@ -117,8 +117,8 @@ _DEVICE_TYPES = {"computer": "desktop", "phone": "mobile"}
 
 def adapt(rows: DataFrame) -> DataFrame:
     """Map enriched events to candidates."""
-    parsed = _with_entities(rows)
-    name = _event_name()
+    parsed = _with_entities(rows).withColumn("name_of_event", _event_name())
+    name = F.col("name_of_event")
     is_item = _text("event") == "transaction_item"
     items, items_invalid = _items(is_item)
     amounts = _amounts()
@@ -421,13 +421,9 @@ def _is_bot() -> SparkColumn:
 
 def _properties() -> SparkColumn:
     columns = F.to_json(F.struct(*[_text(name).alias(name) for name in KEPT_IN_PROPERTIES]))
-    own = F.concat(F.lit('{"event_data":'), F.col("own_data"), F.lit("}"))
-    kept = F.transform(F.filter("entities", _is_kept), _as_json)
-    contexts = F.when(
-        F.size(kept) > 0, F.concat(F.lit('{"contexts":['), F.array_join(kept, ","), F.lit("]}"))
-    )
-    of_columns = F.when(columns != "{}", columns)
-    return parsing.merged_properties(parsing.merged_properties(of_columns, own), contexts)
+    kept = F.array_join(F.transform(F.filter("entities", _is_kept), _as_json), ",")
+    contexts = F.concat(F.lit("["), F.nullif(kept, F.lit("")), F.lit("]"))
+    return parsing.json_object(columns, event_data=F.col("own_data"), contexts=contexts)
 
 
 def _is_kept(entity: SparkColumn) -> SparkColumn:

@@ -41,7 +41,8 @@ def test_start_is_repeatable_and_stop_too(home: Settings) -> None:
     first, second = embedded.start(home), embedded.start(home)
     assert first.is_running
     assert (first.pid, first.port) == (second.pid, second.port)
-    assert count_of_tables(home) == 12
+    ddl = (home.project_dir / "warehouse" / "ddl" / "01_raw.sql").read_text()
+    assert count_of_tables(home) == ddl.count("create table if not exists ") > 0
     assert embedded.stop(home)
     assert not embedded.stop(home)
     assert not embedded.status(home).is_running

@@ -30,9 +30,11 @@ TABLES = {
 
 def run(home: Path, engine: str, *arguments: Any) -> str:
     """Run the command line on an engine in a home; return what it printed."""
+    # An engine of this process must not be found by the other one.
+    inherited = {name: v for name, v in os.environ.items() if not name.startswith("SPARK_")}
     ran = subprocess.run(
         [sys.executable, "-m", "ingestion", *map(str, arguments)],
-        env={**os.environ, "CLICKMART_HOME": str(home), "CLICKMART_SPARK": engine},
+        env={**inherited, "CLICKMART_HOME": str(home), "CLICKMART_SPARK": engine},
         cwd=Settings().project_dir,
         capture_output=True,
         text=True,

@@ -130,11 +130,10 @@ def assert_same(found: State, expected: State) -> None:
     assert set(found) == set(expected)
 
 
-KILLS = [
-    (point, when, turn)
-    for point in POINTS
+KILLS = [(point, when, 1) for point in POINTS for when in ("before", "after")] + [
+    pytest.param(point, when, 2, marks=pytest.mark.slow)
+    for point in TWICE
     for when in ("before", "after")
-    for turn in ((1, 2) if point in TWICE else (1,))
 ]
 
 

@@ -105,7 +105,7 @@ def test_every_row_of_a_source_is_accounted_for(
         ("e-2", "page_view", "visitor-1", None, None, None, None, None, None),
     ]
     again = ingest(path, source.name, max_quarantined=50, force=True)
-    assert (again.read, again.loaded, again.quarantined) == (4, 0, 1)
+    assert (again.read, again.loaded, again.duplicate, again.quarantined) == (4, 0, 4, 0)
 
 
 @by_source

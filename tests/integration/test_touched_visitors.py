@@ -144,7 +144,9 @@ def anew(spark: Any, settings: Settings, query: Query) -> dict[str, list[tuple[A
 
 
 @pytest.mark.parametrize("session_source", ["derived", "source"])
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize(
+    "seed", [0, 1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 8))]
+)
 def test_after_each_load_the_aggregates_are_those_of_a_full_computation(
     ingest: Any,
     spark: Any,
