@@ -41,7 +41,7 @@ def _lines(run: DryRun) -> Iterator[str]:
     for filled in run.filled:
         yield f"  {_share(filled.count, run.read):>7}  {filled.column:<19} {filled.example}"
     if run.properties:
-        yield from ("", "Not mapped, kept in properties: share of rows")
+        yield from ("", "Kept in properties: share of rows")
         for name, count in list(run.properties.items())[:MOST_LINES]:
             yield f"  {_share(count, run.read):>7}  {name}"
         yield from _more(len(run.properties))
