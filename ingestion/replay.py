@@ -131,7 +131,7 @@ def _replay_page(
         max_quarantined=100,
         is_replay=True,
     )
-    result = batch.load_rows(spark, settings, batch.judged(adapter, rows), job, report)
+    result = batch.load_rows(spark, settings, [batch.judged(adapter, rows)], job, report)
     return replace(result, seconds=round(time.monotonic() - began, 3))
 
 

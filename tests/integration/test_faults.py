@@ -204,7 +204,7 @@ def test_a_backend_that_is_ended_in_copy_stops_the_load_in_one_line(
     assert_same(state(empty), undisturbed)
 
 
-@pytest.mark.parametrize("step", ["copy_files", "copy_batches"])
+@pytest.mark.parametrize("step", ["copy_keys", "copy_batches"])
 def test_postgres_stopped_under_way_and_started_again(
     empty: Settings,
     spark: Any,
@@ -237,7 +237,7 @@ def test_a_crash_of_postgres_that_empties_the_stages_loads_nothing(
     undisturbed: State,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    true = stage.copy_files
+    true = stage.copy_keys
 
     def crashing(*arguments: Any, **options: Any) -> Any:
         staged = true(*arguments, **options)
@@ -248,7 +248,7 @@ def test_a_crash_of_postgres_that_empties_the_stages_loads_nothing(
         return staged
 
     with monkeypatch.context() as patch:
-        patch.setattr(stage, "copy_files", crashing)
+        patch.setattr(stage, "copy_keys", crashing)
         with pytest.raises(ClickmartError) as failed:
             load(empty, spark, files)
     assert "PostgreSQL" in str(failed.value)
