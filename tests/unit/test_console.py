@@ -10,6 +10,8 @@ import pytest
 from rich.console import Console
 
 from ingestion import console, propose
+from ingestion.dry_run import DryRun
+from ingestion.dry_run_page import page
 
 LOAD = {
     "load_id": 12,
@@ -71,3 +73,9 @@ def test_a_file_that_a_source_knows_is_said_to_be_known(
     assert known == ["segment"]
     assert "order_total" not in text  # what a person has spent in a lifetime is no order's
     assert "currency" not in text.split("# Kept in properties")[0]
+
+
+@pytest.mark.parametrize(("quarantined", "is_refused"), [(2, False), (3, True)])
+def test_a_dry_run_says_that_a_load_would_be_refused(quarantined: int, is_refused: bool) -> None:
+    run = DryRun("native", 1, 10, 10 - quarantined, quarantined, repeated_ids=0, is_exact=True)
+    assert any("A load refuses more than 20 %" in line for line in page(run)) == is_refused
