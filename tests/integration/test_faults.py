@@ -155,6 +155,23 @@ def test_killed_at_any_step_and_given_again_it_leaves_the_undisturbed_state(
     assert_same(state(empty), undisturbed)
 
 
+@pytest.mark.parametrize("point", ["stage copy", "fill", "copy", "commit", "aggregates fill"])
+def test_killed_in_a_later_load_it_leaves_the_undisturbed_state(
+    empty: Settings, spark: Any, files: Path, point: str
+) -> None:
+    first, second = files / "a.jsonl", files / "b.csv"
+    for path in (first, second):
+        load(empty, spark, path)
+    expected = state(empty)
+    empty_warehouse(empty)
+    load(empty, spark, first)
+    words = [sys.executable, str(KILLER), point, "after", "1"]
+    ran = run(empty, [*words, "ingest", str(second), "--source", "native"])
+    assert ran.returncode == -signal.SIGKILL, ran.stderr
+    load(empty, spark, second)
+    assert_same(state(empty), expected)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(25))
 def test_killed_at_a_random_time_and_given_again_it_leaves_the_undisturbed_state(
