@@ -96,7 +96,7 @@ def _do_not_wait_for_ever(spark: SparkSession) -> None:
     """
     from pyspark.sql.connect.client.retries import DefaultPolicy
 
-    client: Any = spark.client
+    client: Any = getattr(spark, "client")  # noqa: B009 -- mypy takes it for a method
     client.set_retry_policies([DefaultPolicy(max_retries=8, max_backoff=5_000)])
     atexit.unregister(client._cleanup_ml_cache)
 
