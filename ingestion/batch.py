@@ -8,7 +8,7 @@ what came before it is cleared away, so that any command may be killed and given
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
@@ -19,7 +19,7 @@ from ingestion import aggregates, commits, lake, load, replace, stage
 from ingestion.adapters import Adapter, adapter_for
 from ingestion.dates import DateRange
 from ingestion.errors import InputError
-from ingestion.files import InputFile, expand, inspect
+from ingestion.files import InputFile, expand, inspect, rounds
 from ingestion.postgres import apply_ddl, connect
 from ingestion.readers import read
 from ingestion.readers.hashing import Hashing, fingerprint
@@ -113,7 +113,7 @@ def ingest(
             catch_up(engine, settings, report)
             if not fresh:
                 return LoadResult(None, skipped_files=skipped, seconds=_since(began))
-            rows = validated(engine, settings, fresh, adapter)
+            rows = (validated(engine, settings, part, adapter) for part in rounds(fresh))
             job = Job(adapter.name, fresh, began, max_quarantined, dates)
             result = load_rows(engine, settings, rows, job, report)
     return LoadResult(**{**result.as_dict(), "skipped_files": skipped, "seconds": _since(began)})
@@ -145,7 +145,11 @@ def catch_up(spark: SparkSession, settings: Settings, report: Report) -> None:
 
 
 def load_rows(
-    spark: SparkSession, settings: Settings, rows: DataFrame, job: Job, report: Report
+    spark: SparkSession,
+    settings: Settings,
+    rows: Iterable[DataFrame],
+    job: Job,
+    report: Report,
 ) -> LoadResult:
     """Load judged rows: the lake's files, the stages, the one transaction, and what follows it.
 
@@ -162,8 +166,9 @@ def load_rows(
         lake.remove_uncommitted(settings.lake, load_id - 1)
         raise
     report(f"Loading {written.event_count:,} events into PostgreSQL")
-    partitions = parallelism(spark, settings)
-    staged = stage.copy_files(spark, settings, written.files, partitions=partitions)
+    with connect(settings) as connection, connection.cursor() as cursor:
+        is_first = load.is_empty(cursor)
+    keys = stage.copy_keys(spark, settings, written.files, only_repeated=is_first)
     with connect(settings) as connection, connection.cursor() as cursor:
         replaced = replace.take_out(cursor, load_id, job.source, job.dates) if job.dates else 0
         counts = load.move(
@@ -173,8 +178,9 @@ def load_rows(
             started_at=started_at,
             seconds=lambda: _since(job.began),
             files=job.files,
+            lake_root=settings.lake,
             written=written,
-            stage=staged,
+            keys=keys,
             is_replay=job.is_replay,
         )
         cursor.execute(

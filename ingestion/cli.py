@@ -299,8 +299,11 @@ def mapping_init(
     """Propose a mapping of a file's columns and event names to Clickmart's."""
     from ingestion import propose
 
-    path = propose.write(file, out_file)
+    known: list[str] = []
+    path = propose.write(file, out_file, known.append)
     out.print(f"Wrote {path}. Lines with # ? are yours to decide.")
+    for source in known:
+        out.print(f"You may not need it: --source {source} knows such files.")
     out.print("Try it; nothing is written:")
     out.print(f"  clickmart ingest {file} --source {path} --dry-run")
 
@@ -315,7 +318,12 @@ def loads(
 ) -> None:
     """The ledger: what every load read, and what became of it."""
     rows = ledger.loads(Settings.load(), limit)
-    show_rows(rows, as_json, empty="No loads yet. Load a file: clickmart ingest PATH --source NAME")
+    show_rows(
+        rows,
+        as_json,
+        empty="No loads yet. Load a file: clickmart ingest PATH --source NAME",
+        optional=("seconds", "lake_version", "removed", "replaced"),
+    )
 
 
 @quarantine_app.command("show")
@@ -327,7 +335,7 @@ def quarantine_show(
 ) -> None:
     """Quarantined rows, with file, row, reasons and what was read."""
     rows = ledger.quarantined(Settings.load(), load, reason, limit)
-    show_rows(rows, as_json, empty="Nothing is quarantined.")
+    show_rows(rows, as_json, empty=_nothing_quarantined(load, reason))
 
 
 @quarantine_app.command("replay")
@@ -352,7 +360,12 @@ def quarantine_replay(
     for result in results:
         _show_load(result)
     if not results:
-        out.print("Nothing is quarantined.")
+        out.print(_nothing_quarantined(source, load, reason))
+
+
+def _nothing_quarantined(*chosen: Any) -> str:
+    is_all = all(choice is None for choice in chosen)
+    return "Nothing is quarantined." if is_all else "Nothing that fits is quarantined."
 
 
 @app.command()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from rich.table import Table
 
 # Longer texts are cut in tables; `--json` has them whole, and files with their folders.
 LONGEST_CELL = 40
+WIDEST_TABLE = 1_000
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -55,28 +56,49 @@ def show_steps() -> Iterator[Steps]:
             progress.update(task.id, total=1, completed=1)
 
 
-def show_rows(rows: list[dict[str, Any]], as_json: bool, *, empty: str) -> None:
-    """Print rows as a table, or as JSON; say `empty` where there are none."""
+def show_rows(
+    rows: list[dict[str, Any]], as_json: bool, *, empty: str, optional: Sequence[str] = ()
+) -> None:
+    """Print rows as a table, or as JSON; say `empty` where there are none.
+
+    Where the table is too wide, it leaves out of the `optional` columns, one by one, those that
+    say nothing, then the first; JSON has all.
+    """
     if as_json:
         print_json(rows)
         return
     if not rows:
         out.print(empty)
         return
-    table = Table(box=None, pad_edge=False)
-    for name, value in rows[0].items():
-        is_number = isinstance(value, int | float)
-        table.add_column(name, justify="right" if is_number else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(_cell(name, value) for name, value in row.items()))
+    names = list(rows[0])
+    left_out = sorted(optional, key=lambda name: any(row[name] for row in rows))
+    table = _table(rows, names)
+    unbounded = out.options.update(max_width=WIDEST_TABLE)
+    while left_out and out.measure(table, options=unbounded).maximum > out.width:
+        names = [name for name in names if name != left_out[0]]
+        left_out = left_out[1:]
+        table = _table(rows, names)
     out.print(table, soft_wrap=False)
+
+
+def _table(rows: list[dict[str, Any]], names: Sequence[str]) -> Table:
+    """Return the rows as a table; a heading takes as many lines as it has words."""
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    for name in names:
+        is_number = isinstance(rows[0][name], int | float)
+        heading = name.replace("_", "\n")
+        table.add_column(heading, justify="right" if is_number else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(_cell(name, row[name]) for name in names))
+    return table
 
 
 def _cell(name: str, value: Any) -> str:
     if value is None:
         return ""
     text = Path(value).name if name == "file" else str(value)
-    return escaped(text if len(text) <= LONGEST_CELL else text[: LONGEST_CELL - 1] + "…")
+    is_whole = name == "reasons" or len(text) <= LONGEST_CELL
+    return escaped(text if is_whole else text[: LONGEST_CELL - 1] + "…")
 
 
 def print_json(value: Any) -> None:

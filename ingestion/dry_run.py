@@ -23,7 +23,7 @@ from ingestion.batch import validated
 from ingestion.contract.events import ITEM_COLUMNS, ITEMS, SOURCE_COLUMNS
 from ingestion.contract.rules import UNPARSABLE_ROW
 from ingestion.errors import InputError
-from ingestion.files import InputFile, expand, inspect
+from ingestion.files import InputFile, expand, inspect, rounds
 from ingestion.repeats import Repeats
 from ingestion.settings import Settings
 from ingestion.spark import session
@@ -114,9 +114,11 @@ def examine(
             adapter.check_columns(str(file.path), file.columns)
     report(f"Judging {len(files):,} file{'s' if len(files) != 1 else ''}")
     with nullcontext(spark) if spark is not None else session(settings) as engine:
-        rows = validated(engine, settings, files, adapter)
+        frames = (validated(engine, settings, part, adapter) for part in rounds(files))
         parts = [
-            json.loads(row.summary) for row in rows.mapInArrow(summarized, SUMMARY_SCHEMA).collect()
+            json.loads(row.summary)
+            for rows in frames
+            for row in rows.mapInArrow(summarized, SUMMARY_SCHEMA).collect()
         ]
     total = _merged(parts)
     if total["read"] == 0:

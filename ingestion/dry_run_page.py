@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ingestion.batch import MAX_QUARANTINED_PERCENT
 from ingestion.dry_run import BadRows, DryRun
 
 WIDTH = 80
@@ -22,6 +23,9 @@ def _lines(run: DryRun) -> Iterator[str]:
     files = f"{run.files:,} file{'s' if run.files != 1 else ''}"
     yield f"Source {run.source}, {files}. Nothing was written."
     yield f"Read {run.read:,} rows = valid {run.valid:,} + quarantined {run.quarantined:,}"
+    if run.quarantined * 100 > MAX_QUARANTINED_PERCENT * run.read:
+        most = f"{MAX_QUARANTINED_PERCENT:g} %"
+        yield f"A load refuses more than {most} (--max-quarantined allows more)"
     if run.repeated_ids:
         about = "" if run.is_exact else "about "
         yield f"Of the valid, {about}{run.repeated_ids:,} repeat an event id: duplicates"
@@ -41,7 +45,7 @@ def _lines(run: DryRun) -> Iterator[str]:
     for filled in run.filled:
         yield f"  {_share(filled.count, run.read):>7}  {filled.column:<19} {filled.example}"
     if run.properties:
-        yield from ("", "Not mapped, kept in properties: share of rows")
+        yield from ("", "Kept in properties: share of rows")
         for name, count in list(run.properties.items())[:MOST_LINES]:
             yield f"  {_share(count, run.read):>7}  {name}"
         yield from _more(len(run.properties))

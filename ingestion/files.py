@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -39,6 +39,9 @@ OTHER_FILES = {
 }
 CHUNK_BYTES = 4 * 2**20
 SPLIT_BYTES = 16 * 2**20
+ROUND_BYTES = 512 * 2**20
+# In memory; in a Parquet file dictionaries make rows look small.
+PARQUET_ROW_BYTES = 300
 # A stray quote makes every later line look quoted; past this many lines a cut is made all the same.
 MOST_LINES_TO_EVEN_QUOTES = 1000
 # A JSON array is read whole.
@@ -117,6 +120,27 @@ def inspect(paths: list[Path], format_: Format | None = None) -> list[InputFile]
         for file in pool.map(lambda path: _inspect_one(path, format_), paths):
             unique.setdefault(file.sha256, file)
     return list(unique.values())
+
+
+def rounds(files: Iterable[InputFile]) -> list[list[InputFile]]:
+    """Share the files' splits out among rounds of ROUND_BYTES, in their order.
+
+    An engine may read far ahead of what it writes; a round is the most that it can hold.
+    """
+    found: list[list[InputFile]] = [[]]
+    free = ROUND_BYTES
+    for file in files:
+        own: list[Split] = []
+        for split in file.splits:
+            if free <= 0:
+                found[-1].append(replace(file, splits=tuple(own)))
+                found.append([])
+                own, free = [], ROUND_BYTES
+            own.append(split)
+            free -= split.byte_count
+        found[-1].append(replace(file, splits=tuple(own)))
+    filled = ([file for file in part if file.splits] for part in found)
+    return [part for part in filled if part]
 
 
 def open_input(path: str, compression: str | None) -> IO[bytes]:
@@ -215,7 +239,7 @@ def _inspect_parquet(path: Path) -> InputFile:
                 start=group,
                 stop=group + 1,
                 first_row=first,
-                byte_count=rows.total_byte_size,
+                byte_count=max(rows.total_byte_size, PARQUET_ROW_BYTES * rows.num_rows),
             )
         )
         first += rows.num_rows

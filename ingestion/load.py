@@ -8,18 +8,29 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
+import psycopg2
 from psycopg2 import sql
 from psycopg2.extras import Json, execute_values
 
 from ingestion import lake
-from ingestion.contract.events import CONTRACT_VERSION, ITEM_COLUMNS, Column
-from ingestion.errors import DatabaseError, UsageError
+from ingestion.contract.events import CONTRACT_VERSION, Column
+from ingestion.errors import UsageError
 from ingestion.files import InputFile
+from ingestion.fill import Rows, fill, unreadable_rows
 from ingestion.postgres import connect
 from ingestion.settings import Settings
-from ingestion.stage import EVENTS, ITEMS, ORIGIN, QUARANTINED, Stage
+from ingestion.stage import (
+    KEYS,
+    ORIGIN,
+    QUARANTINED,
+    Stage,
+    check,
+    copy_batches,
+    quarantine_batches,
+)
 
 LOCK = "clickmart load"
 
@@ -95,18 +106,19 @@ def move(
     started_at: Any,
     seconds: Callable[[], float],
     files: Sequence[InputFile],
+    lake_root: str,
     written: lake.Written,
-    stage: Stage,
+    keys: Stage,
     is_replay: bool = False,
 ) -> Counts:
-    """Move the stages into `raw` and write the ledger, in the caller's transaction.
+    """Bring a load's rows into `raw` and write the ledger, in the caller's transaction.
 
     The first load of an event wins, and within a load the row received first. A bad row that waits
     in quarantine already is a duplicate too, but for a replay, which takes it out of there.
     """
-    is_first = _is_empty(cursor)
-    duplicate = _find_duplicates(cursor, stage, is_first=is_first)
-    known_bad = 0 if is_replay else _find_known_bad(cursor, source, stage)
+    bad = _staged_bad(cursor, lake_root, written)
+    duplicate = _find_duplicates(cursor, keys)
+    known_bad = 0 if is_replay else _find_known_bad(cursor, source, bad)
     counts = Counts(
         read=written.event_count + written.quarantined_count,
         loaded=written.event_count - duplicate,
@@ -114,15 +126,9 @@ def move(
         quarantined=written.quarantined_count - known_bad,
         reasons=written.reasons,
     )
-    with keys_made_afterwards(cursor) if is_first else nullcontext():
-        event_count = _insert_events(cursor, load_id, stage)
-    moved = (event_count, _insert_quarantined(cursor, load_id, stage))
-    if moved != (counts.loaded, counts.quarantined):
-        # A crash of the server empties unlogged tables, the stages among them.
-        raise DatabaseError(
-            f"PostgreSQL lost staged rows: of {counts.loaded:,} events and {counts.quarantined:,} "
-            f"bad rows, {moved[0]:,} and {moved[1]:,} are left. Nothing is loaded; try again."
-        )
+    moved = _fill(cursor, lake_root, written, load_id) if counts.loaded else 0
+    if (moved, _insert_quarantined(cursor, load_id, bad)) != (counts.loaded, counts.quarantined):
+        raise AssertionError(f"{moved} events were copied: {counts}")
     if known_bad:
         counts = replace(counts, reasons=_reasons_of(cursor, load_id))
     _write_ledger(cursor, load_id, source, started_at, seconds(), counts, written)
@@ -135,7 +141,26 @@ def move(
     return counts
 
 
-def _is_empty(cursor: Any) -> bool:
+def _fill(cursor: Any, root: str, written: lake.Written, load_id: int) -> int:
+    """COPY the events, once more where PostgreSQL does not take some properties for JSON."""
+    is_first = is_empty(cursor)
+
+    def attempt(unreadable: Rows | None) -> int:
+        with keys_made_afterwards(cursor) if is_first else nullcontext():
+            return fill(
+                cursor, root, written.files, load_id, freeze=is_first, unreadable=unreadable
+            )
+
+    cursor.execute("savepoint filling")
+    try:
+        return attempt(None)
+    except (psycopg2.DataError, psycopg2.errors.StatementTooComplex):
+        cursor.execute("rollback to savepoint filling")
+    return attempt(unreadable_rows(cursor, root, written.files))
+
+
+def is_empty(cursor: Any) -> bool:
+    """Return whether `raw` holds no events."""
     cursor.execute(
         "select not exists (select from raw.events) and not exists (select from raw.event_items)"
     )
@@ -172,26 +197,26 @@ def all_of(tables: Sequence[str], columns: tuple[Column, ...]) -> sql.Composable
     return sql.SQL(" union all ").join(parts)
 
 
-def _find_duplicates(cursor: Any, stage: Stage, *, is_first: bool) -> int:
+def _find_duplicates(cursor: Any, keys: Stage) -> int:
     """Fill the temporary table `duplicate` with the rows that are not the first of their event.
 
     Over all rows only hashes of ids are counted; the rows whose hash occurs twice are ranked.
     """
-    columns = (*ORIGIN, Column("event_id"), Column("received_at", "timestamp"))
-    staged = all_of(stage.events, columns)
     cursor.execute(
         "create temporary table duplicate (file_id bigint, source_row bigint, event_id text) "
         "on commit drop"
     )
-    if not stage.events:
+    check(cursor, keys)
+    if not keys.tables:
         return 0
+    staged = all_of(keys.tables, KEYS)
     # The planner knows nothing of staged ids, expects few and would gather them in a hash table,
     # which then does not fit: sorting takes less than half the time.
     cursor.execute("set local enable_hashagg = off")
     cursor.execute(sql.SQL(_COUNT_HASHES).format(staged))
     cursor.execute("set local enable_hashagg to default")
     cursor.execute(sql.SQL(_RANK_REPEATED).format(staged))
-    if not is_first:
+    if not is_empty(cursor):
         cursor.execute(sql.SQL(_FIND_LOADED).format(staged))
     cursor.execute("analyze duplicate")
     cursor.execute("select count(*) from duplicate")
@@ -237,35 +262,18 @@ _NOT_DUPLICATE = """
 """
 
 
-def _insert_events(cursor: Any, load_id: int, stage: Stage) -> int:
-    if not stage.events:
-        return 0
-    staged = all_of(stage.events, EVENTS)
-    count = _insert(cursor, "events", EVENTS, load_id, staged)
-    columns = (Column("event_id"), *ITEM_COLUMNS)
-    _insert(cursor, "event_items", columns, load_id, all_of(stage.items, ITEMS))
-    return count
+def _staged_bad(cursor: Any, root: str, written: lake.Written) -> Sequence[str]:
+    """COPY the bad rows into a stage table of this transaction, if there are any."""
+    paths = [
+        str(Path(root) / file.table / file.path)
+        for file in written.files
+        if file.table == "quarantine"
+    ]
+    return [copy_batches(cursor, QUARANTINED, quarantine_batches(paths))] if paths else []
 
 
-def _insert(
-    cursor: Any, table: str, columns: tuple[Column, ...], load_id: int, staged: sql.Composable
-) -> int:
-    names = sql.SQL(", ").join(sql.Identifier(c.name) for c in columns)
-    cursor.execute(
-        sql.SQL("insert into {} ({}, load_id) select {}, {} from ({}) as staged {}").format(
-            sql.Identifier("raw", table),
-            names,
-            names,
-            sql.Literal(load_id),
-            staged,
-            sql.SQL(_NOT_DUPLICATE),
-        )
-    )
-    return int(cursor.rowcount)
-
-
-def _insert_quarantined(cursor: Any, load_id: int, stage: Stage) -> int:
-    if not stage.quarantined:
+def _insert_quarantined(cursor: Any, load_id: int, bad: Sequence[str]) -> int:
+    if not bad:
         return 0
     cursor.execute(
         sql.SQL(
@@ -273,15 +281,15 @@ def _insert_quarantined(cursor: Any, load_id: int, stage: Stage) -> int:
             "(load_id, source, file_id, source_row, reasons, record) "
             "select {}, source, file_id, source_row, string_to_array(reasons, ','), record "
             "from ({}) as staged "
-        ).format(sql.Literal(load_id), all_of(stage.quarantined, QUARANTINED))
+        ).format(sql.Literal(load_id), all_of(bad, QUARANTINED))
         + sql.SQL(_NOT_DUPLICATE)
     )
     return int(cursor.rowcount)
 
 
-def _find_known_bad(cursor: Any, source: str, stage: Stage) -> int:
+def _find_known_bad(cursor: Any, source: str, bad: Sequence[str]) -> int:
     """Add to `duplicate` the bad rows that wait in quarantine already; return how many."""
-    if not stage.quarantined:
+    if not bad:
         return 0
     cursor.execute(
         sql.SQL(
@@ -289,7 +297,7 @@ def _find_known_bad(cursor: Any, source: str, stage: Stage) -> int:
             "from ({}) as staged inner join raw.quarantined_events as known "
             "on known.file_id = staged.file_id and known.source_row = staged.source_row "
             "where known.source = {} and known.replayed_load_id is null"
-        ).format(all_of(stage.quarantined, ORIGIN), sql.Literal(source))
+        ).format(all_of(bad, ORIGIN), sql.Literal(source))
     )
     return int(cursor.rowcount)
 
@@ -308,6 +316,8 @@ def settle_quarantine(cursor: Any, load_id: int | None = None) -> None:
 
     A row is taken up when it was loaded after all, or when a replay read it, whatever it found.
     """
+    if load_id is not None and not _may_take_up(cursor, load_id):
+        return
     cursor.execute(
         """
         with later as (
@@ -337,6 +347,18 @@ def settle_quarantine(cursor: Any, load_id: int | None = None) -> None:
         """,
         {"load_id": load_id},
     )
+
+
+def _may_take_up(cursor: Any, load_id: int) -> bool:
+    """Return whether rows of the load's files wait in quarantine: to look for them costs a scan."""
+    cursor.execute(
+        "select exists (select from raw.quarantined_events as bad "
+        "inner join ops.files using (file_id) "
+        "where files.load_id = %(load_id)s and bad.load_id < %(load_id)s "
+        "and bad.replayed_load_id is null)",
+        {"load_id": load_id},
+    )
+    return bool(cursor.fetchone()[0])
 
 
 def _write_ledger(

@@ -47,6 +47,8 @@ MEANT_AT_THE_TOP = {
 _TIME = re.compile(r"\d{4}-\d\d-\d\d([Tt ].*)?|\d{8,10}(\.\d+)?|\d{12,13}(\.\d+)?|\d{15,16}")
 _LOCAL_TIME = re.compile(r"\d{4}-\d\d-\d\d([Tt ][\d:.,]+)?")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+# What a person has spent in a lifetime is no order's: GA4's `user_ltv.revenue`.
+_OF_A_LIFETIME = re.compile(r"(^|[_.])(ltv|clv|lifetime)([_.]|$)")
 _CENTS = re.compile(r"_(in_)?(cents?|minor)$")
 
 
@@ -77,8 +79,12 @@ class Sample:
             self.texts.setdefault(path, []).append(text.strip())
 
 
-def write(file: Path, out_file: Path | None) -> Path:
+def write(
+    file: Path, out_file: Path | None, report_known: Callable[[str], None] = lambda _: None
+) -> Path:
     """Write a proposed mapping for the file; return where it is.
+
+    Calls `report_known` with each of Clickmart's own sources that reads such files.
 
     Raises UsageError when there is something already, InputError for a file that cannot be read.
     """
@@ -92,6 +98,8 @@ def write(file: Path, out_file: Path | None) -> Path:
         raise InputError(f"{file}: no rows to learn from.")
     text = "\n".join(_page(source, found, sample)) + "\n"
     path.write_text(text, "utf-8")
+    for name in _known(found):
+        report_known(name)
     return path
 
 
@@ -146,6 +154,8 @@ def _choose(names: dict[str, tuple[str, ...]], texts: dict[str, list[str]]) -> d
 
 def _rank(path: str, names: tuple[str, ...]) -> tuple[int, int] | None:
     """Return how well the path matches: by how much of it, then by the place of the name."""
+    if _OF_A_LIFETIME.search(path.lower()):
+        return None
     for length, form in enumerate(_forms(path)):
         if form in names:
             return length, names.index(form)
@@ -224,7 +234,7 @@ def _page(source: str, file: InputFile, sample: Sample) -> Iterator[str]:
 def _known(file: InputFile) -> Iterator[str]:
     for name, adapter in ADAPTERS.items():
         required = [column.name for column in adapter.columns if column.is_required]
-        if len(required) > 2 and set(required) <= set(file.columns):
+        if len(required) > 1 and set(required) <= set(file.columns):
             yield name
 
 

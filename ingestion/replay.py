@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -119,17 +120,19 @@ def _replay_page(
     entries: list[Entry],
     report: batch.Report,
 ) -> batch.LoadResult:
+    began = time.monotonic()
     rows = spark.createDataFrame(stored_rows(entries, names(adapter.columns)))
     with connect(settings) as connection, connection.cursor() as cursor:
         files = _files_of(cursor, sorted({entry[0] for entry in entries}))
     job = batch.Job(
         source=adapter.name,
         files=files,
-        began=time.monotonic(),
+        began=began,
         max_quarantined=100,
         is_replay=True,
     )
-    return batch.load_rows(spark, settings, batch.judged(adapter, rows), job, report)
+    result = batch.load_rows(spark, settings, [batch.judged(adapter, rows)], job, report)
+    return replace(result, seconds=round(time.monotonic() - began, 3))
 
 
 def stored_rows(entries: list[Entry], wanted: tuple[str, ...]) -> pa.Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import re
@@ -11,7 +12,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psycopg2
 
@@ -75,14 +76,29 @@ def _sail() -> Iterator[SparkSession]:
     server = SparkConnectServer(port=0)
     server.start(background=True)
     _, port = server.listening_address
-    spark = SparkSession.builder.remote(f"sc://127.0.0.1:{port}").create()
-    _configure(spark)
     try:
-        yield spark
+        spark = SparkSession.builder.remote(f"sc://127.0.0.1:{port}").create()
+        _do_not_wait_for_ever(spark)
+        try:
+            _configure(spark)
+            yield spark
+        finally:
+            with suppress(Exception):  # the server may be gone first; nothing of ours is lost
+                spark.stop()
     finally:
-        with suppress(Exception):  # the server may be gone first; nothing of ours is lost
-            spark.stop()
         server.stop()
+
+
+def _do_not_wait_for_ever(spark: SparkSession) -> None:
+    """Let the client give up on a server of this very process soon, and at exit at once.
+
+    By default it tries again for ten minutes, and once more at exit, for a cache nobody has used.
+    """
+    from pyspark.sql.connect.client.retries import DefaultPolicy
+
+    client: Any = getattr(spark, "client")  # noqa: B009 -- mypy takes it for a method
+    client.set_retry_policies([DefaultPolicy(max_retries=8, max_backoff=5_000)])
+    atexit.unregister(client._cleanup_ml_cache)
 
 
 def _spark(settings: Settings, engine: str) -> SparkSession:

@@ -1,4 +1,4 @@
-"""COPY into stage tables: the lake's files, or a DataFrame's rows, by several tasks at a time.
+"""COPY into stage tables: a DataFrame's rows, by several tasks at a time; and what COPY takes.
 
 Each task fills an UNLOGGED table of its own in one transaction and answers with its name. A task
 that is tried again makes a new table, and only the tables of tasks that ended are read; what
@@ -18,10 +18,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from psycopg2 import sql
+from pyspark.sql import functions as F
 
 from ingestion import lake
 from ingestion.contract.arrow import arrow_fields
 from ingestion.contract.events import EVENT_COLUMNS, ITEM_COLUMNS, Column
+from ingestion.errors import DatabaseError
 from ingestion.postgres import connection_parameters
 from ingestion.settings import Settings
 
@@ -38,13 +40,34 @@ ITEMS = (*ORIGIN, Column("event_id"), *ITEM_COLUMNS)
 QUARANTINED = (Column("source"), *ORIGIN, Column("reasons"), Column("record"))
 
 
+KEYS = (*ORIGIN, Column("event_id"), Column("received_at", "timestamp"))
+"""What tells a load's events apart, and which delivery of one came first."""
+
+
 @dataclass(frozen=True)
 class Stage:
-    """The stage tables of a load, by what they hold."""
+    """Stage tables of the same columns, and how many rows were copied into them."""
 
-    events: tuple[str, ...]
-    items: tuple[str, ...]
-    quarantined: tuple[str, ...]
+    tables: tuple[str, ...] = ()
+    row_count: int = 0
+
+
+def check(cursor: Any, stage: Stage) -> None:
+    """Raise DatabaseError where rows are gone: a crash of the server empties unlogged tables."""
+    if not stage.tables:
+        return
+    parts = [
+        sql.SQL("select 1 from {}").format(sql.Identifier("stage", name)) for name in stage.tables
+    ]
+    cursor.execute(
+        sql.SQL("select count(*) from ({}) as staged").format(sql.SQL(" union all ").join(parts))
+    )
+    left = int(cursor.fetchone()[0])
+    if left != stage.row_count:
+        raise DatabaseError(
+            f"PostgreSQL lost staged rows: of {stage.row_count:,} there are {left:,}. Has it "
+            "crashed? Nothing is loaded; give the command again."
+        )
 
 
 def drop_all(cursor: Any) -> None:
@@ -54,71 +77,52 @@ def drop_all(cursor: Any) -> None:
         cursor.execute(sql.SQL("drop table {}").format(sql.Identifier("stage", name)))
 
 
-def copy_files(
-    spark: SparkSession, settings: Settings, files: Sequence[lake.LakeFile], *, partitions: int
+def copy_keys(
+    spark: SparkSession,
+    settings: Settings,
+    files: Sequence[lake.LakeFile],
+    *,
+    only_repeated: bool,
 ) -> Stage:
-    """COPY lake files into stage tables, several at a time; return the tables' names."""
-    bins: list[list[lake.LakeFile]] = [[] for _ in range(max(1, min(partitions, len(files))))]
-    for file in sorted(files, key=lambda f: -f.row_count):
-        min(bins, key=lambda b: sum(f.row_count for f in b)).append(file)
-    task = _copy_task(bins, settings.lake, connection_parameters(settings))
-    tables = spark.range(0, len(bins), 1, len(bins)).mapInArrow(task, "kind string, name string")
-    by_kind: dict[str, list[str]] = {"events": [], "items": [], "quarantined": []}
-    for row in tables.collect():
-        by_kind[row.kind].append(row.name)
-    return Stage(*(tuple(sorted(names)) for names in by_kind.values()))
+    """COPY the KEYS of a load's events; where `only_repeated`, of ids that may occur twice."""
+    paths = [str(Path(settings.lake) / "events" / f.path) for f in files if f.table == "events"]
+    if not paths:
+        return Stage()
+    keys = spark.read.parquet(*paths).select(*[column.name for column in KEYS])
+    if only_repeated:  # hashes are narrower than ids; two ids of one hash do no harm
+        hashed = keys.withColumn("id_hash", F.xxhash64("event_id"))
+        repeated = hashed.groupBy("id_hash").agg(F.count(F.lit(1)).alias("row_count"))
+        keys = hashed.join(repeated.where("row_count > 1"), "id_hash", "left_semi")
+    return copy_frame(keys, settings, KEYS)
 
 
-def _copy_task(
-    bins: list[list[lake.LakeFile]], root: str, parameters: dict[str, Any]
-) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    def copy_task(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        import psycopg2
-
-        kinds, names = [], []
-        for batch in batches:
-            for number in batch.column(0).to_pylist():
-                connection = psycopg2.connect(**parameters)
-                with connection, connection.cursor() as cursor:
-                    for kind, name in _copy_bin(cursor, root, bins[number]):
-                        kinds.append(kind)
-                        names.append(name)
-                connection.close()
-        yield pa.RecordBatch.from_pydict(
-            {"kind": pa.array(kinds, pa.string()), "name": pa.array(names, pa.string())}
-        )
-
-    return copy_task
-
-
-def copy_frame(
-    frame: DataFrame, settings: Settings, columns: tuple[Column, ...]
-) -> tuple[str, ...]:
-    """COPY a DataFrame's rows into stage tables, a task each; return the tables' names."""
+def copy_frame(frame: DataFrame, settings: Settings, columns: tuple[Column, ...]) -> Stage:
+    """COPY a DataFrame's rows into stage tables, a task each."""
     names = [column.name for column in columns]
     parameters = connection_parameters(settings)
 
     def copy_task(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         import psycopg2
 
+        count = 0
+
+        def counted() -> Iterator[pa.RecordBatch]:
+            nonlocal count
+            for batch in batches:
+                count += batch.num_rows
+                yield batch.select(names)
+
         connection = psycopg2.connect(**parameters)
         with connection, connection.cursor() as cursor:
-            name = copy_batches(cursor, columns, (batch.select(names) for batch in batches))
+            name = copy_batches(cursor, columns, counted())
         connection.close()
-        yield pa.RecordBatch.from_pydict({"name": pa.array([name], pa.string())})
+        yield pa.RecordBatch.from_pydict(
+            {"name": pa.array([name], pa.string()), "row_count": pa.array([count], pa.int64())}
+        )
 
-    tables = frame.select(*names).mapInArrow(copy_task, "name string").collect()
-    return tuple(sorted(row.name for row in tables))
-
-
-def _copy_bin(cursor: Any, root: str, files: list[lake.LakeFile]) -> Iterator[tuple[str, str]]:
-    events = [str(Path(root) / "events" / f.path) for f in files if f.table == "events"]
-    bad = [str(Path(root) / "quarantine" / f.path) for f in files if f.table == "quarantine"]
-    if events:
-        yield "events", copy_events(cursor, EVENTS, lambda: event_batches(events))
-        yield "items", copy_batches(cursor, ITEMS, item_batches(events))
-    if bad:
-        yield "quarantined", copy_batches(cursor, QUARANTINED, quarantine_batches(bad))
+    schema = "name string, row_count bigint"
+    tables = frame.select(*names).mapInArrow(copy_task, schema).collect()
+    return Stage(tuple(sorted(row.name for row in tables)), sum(row.row_count for row in tables))
 
 
 def copy_events(
@@ -157,10 +161,7 @@ _PARSE_PROPERTIES = """
 def copy_batches(
     cursor: Any, columns: tuple[Column, ...], batches: Iterator[pa.RecordBatch]
 ) -> str:
-    """COPY batches, in binary, into a new UNLOGGED stage table; return its name.
-
-    The batches' schema must be the columns', by name and order: binary COPY goes by position.
-    """
+    """COPY batches into a new UNLOGGED stage table of the columns; return its name."""
     name = f"copy_{uuid.uuid4().hex}"
     table = sql.Identifier("stage", name)
     fields = [
@@ -169,11 +170,32 @@ def copy_batches(
     cursor.execute(
         sql.SQL("create unlogged table {} ({})").format(table, sql.SQL(", ").join(fields))
     )
+    copy_into(cursor, table, columns, batches, freeze=True)
+    return name
+
+
+def copy_into(
+    cursor: Any,
+    table: sql.Composable,
+    columns: tuple[Column, ...],
+    batches: Iterator[pa.RecordBatch],
+    *,
+    freeze: bool,
+) -> int:
+    """COPY batches, in binary, into a table's columns; return how many rows.
+
+    The batches' schema must be the columns', by name and order: binary COPY goes by position.
+    `freeze` is for a table that the same (sub)transaction has made or truncated.
+    """
     schema = pa.schema(arrow_fields(columns))
     encoder = _encoder(schema, columns)
-    copy = sql.SQL("copy {} from stdin with (format binary, freeze)").format(table)
+    copy = sql.SQL("copy {} ({}) from stdin with (format binary, freeze {})").format(
+        table,
+        sql.SQL(", ").join(sql.Identifier(column.name) for column in columns),
+        sql.Literal(freeze),
+    )
     cursor.copy_expert(copy, _Stream(_encode(encoder, schema, batches)), size=2**20)
-    return name
+    return int(cursor.rowcount)
 
 
 def _encoder(schema: pa.Schema, columns: tuple[Column, ...]) -> Any:

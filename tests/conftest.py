@@ -139,7 +139,7 @@ def rees46_file() -> Path:
     return path
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def ga4_folder() -> Path:
     """Three days of the public GA4 sample and a part of its JSON form, where they are at hand."""
     path = REAL_DATA / "ga4"

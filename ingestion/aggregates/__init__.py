@@ -136,9 +136,11 @@ def _staged(spark: SparkSession, settings: Settings) -> Staged | None:
 
 
 def _fill(cursor: Any, name: str, staged: Staged) -> None:
+    after = staged.after[name]
+    stage.check(cursor, after)
     if staged.before is None:
-        merge.replace(cursor, name, TABLES[name], staged.after[name])
-    else:
-        merge.add_change(
-            cursor, name, TABLES[name], KEYS[name], staged.before[name], staged.after[name]
-        )
+        merge.replace(cursor, name, TABLES[name], after.tables)
+        return
+    before = staged.before[name]
+    stage.check(cursor, before)
+    merge.add_change(cursor, name, TABLES[name], KEYS[name], before.tables, after.tables)

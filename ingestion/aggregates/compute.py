@@ -31,7 +31,7 @@ EVENTS_AT_ONCE = 3_000_000
 # Touched events count twice, before and after: from this share on, all of them cost no more.
 MOST_TOUCHED_SHARE = 0.4
 
-Stages = dict[str, tuple[str, ...]]
+Stages = dict[str, stage.Stage]
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 # together hold this many: memory stays bounded and files do not get tiny.
 ROWS_PER_FILE = 250_000
 ROWS_IN_MEMORY = 500_000
+ROWS_SORTED_AT_ONCE = 100_000
 
 WRITTEN_SCHEMA = (
     "table_name string, path string, event_date string, row_count bigint, byte_count bigint, "
@@ -42,9 +43,10 @@ class Written:
     quarantined_count: int
 
 
-def write(validated: DataFrame, lake: str, load_id: int) -> Written:
-    """Write validated events, good and bad, as uncommitted files of the load."""
-    rows = validated.mapInArrow(_writer(lake, load_id), WRITTEN_SCHEMA).collect()
+def write(validated: Iterable[DataFrame], lake: str, load_id: int) -> Written:
+    """Write validated events, good and bad, as uncommitted files of the load; a frame at a time."""
+    task = _writer(lake, load_id)
+    rows = [row for frame in validated for row in frame.mapInArrow(task, WRITTEN_SCHEMA).collect()]
     files = tuple(
         LakeFile(r.table_name, r.path, r.event_date, r.row_count, r.byte_count)
         for r in sorted(
@@ -102,6 +104,8 @@ class _Sink:
     def __init__(self, lake: Path, load_id: int) -> None:
         self._lake = lake
         self._load_id = load_id
+        self._incoming: list[pa.RecordBatch] = []
+        self._incoming_rows = 0
         self._waiting: dict[str | None, list[pa.Table]] = defaultdict(list)
         self._rows: dict[str | None, int] = defaultdict(int)
         self._files: list[LakeFile] = []
@@ -110,7 +114,17 @@ class _Sink:
         self._repairs: dict[str, int] = defaultdict(int)
 
     def add(self, batch: pa.RecordBatch) -> None:
-        table = pa.Table.from_batches([batch])
+        self._incoming.append(batch)
+        self._incoming_rows += batch.num_rows
+        if self._incoming_rows >= ROWS_SORTED_AT_ONCE:
+            self._sort_in()
+
+    def _sort_in(self) -> None:
+        """Sort what came in by date; the few rows an engine hands over at a time cost too much."""
+        if not self._incoming:
+            return
+        table = pa.Table.from_batches(self._incoming).combine_chunks()
+        self._incoming, self._incoming_rows = [], 0
         self._count(table)
         is_good = pc.equal(pc.list_value_length(table["reasons"]), 0)
         good = table.filter(is_good)
@@ -120,6 +134,7 @@ class _Sink:
 
     def finish(self) -> pa.RecordBatch:
         """Write what waits; return a row per file, the first with the counts."""
+        self._sort_in()
         for key in list(self._waiting):
             self._flush(key)
         files = self._files
@@ -177,7 +192,11 @@ class _Sink:
         path = folder / f"{uuid.uuid4().hex}.parquet"
         target = self._lake / table / path
         target.parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(rows, target, compression="zstd", use_dictionary=True)
+        # Statistics of other columns than the time exclude no file: ids lie at random.
+        timed = [name for name in ("event_ts",) if name in rows.schema.names]
+        pq.write_table(
+            rows, target, compression="zstd", use_dictionary=True, write_statistics=timed
+        )
         self._files.append(
             LakeFile(table, path.as_posix(), key, rows.num_rows, target.stat().st_size)
         )

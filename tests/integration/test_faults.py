@@ -154,6 +154,23 @@ def test_killed_at_any_step_and_given_again_it_leaves_the_undisturbed_state(
     assert_same(state(empty), undisturbed)
 
 
+@pytest.mark.parametrize("point", ["stage copy", "fill", "copy", "commit", "aggregates fill"])
+def test_killed_in_a_later_load_it_leaves_the_undisturbed_state(
+    empty: Settings, spark: Any, files: Path, point: str
+) -> None:
+    first, second = files / "a.jsonl", files / "b.csv"
+    for path in (first, second):
+        load(empty, spark, path)
+    expected = state(empty)
+    empty_warehouse(empty)
+    load(empty, spark, first)
+    words = [sys.executable, str(KILLER), point, "after", "1"]
+    ran = run(empty, [*words, "ingest", str(second), "--source", "native"])
+    assert ran.returncode == -signal.SIGKILL, ran.stderr
+    load(empty, spark, second)
+    assert_same(state(empty), expected)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(25))
 def test_killed_at_a_random_time_and_given_again_it_leaves_the_undisturbed_state(
@@ -203,7 +220,7 @@ def test_a_backend_that_is_ended_in_copy_stops_the_load_in_one_line(
     assert_same(state(empty), undisturbed)
 
 
-@pytest.mark.parametrize("step", ["copy_files", "copy_batches"])
+@pytest.mark.parametrize("step", ["copy_keys", "copy_batches"])
 def test_postgres_stopped_under_way_and_started_again(
     empty: Settings,
     spark: Any,
@@ -236,7 +253,7 @@ def test_a_crash_of_postgres_that_empties_the_stages_loads_nothing(
     undisturbed: State,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    true = stage.copy_files
+    true = stage.copy_keys
 
     def crashing(*arguments: Any, **options: Any) -> Any:
         staged = true(*arguments, **options)
@@ -247,7 +264,7 @@ def test_a_crash_of_postgres_that_empties_the_stages_loads_nothing(
         return staged
 
     with monkeypatch.context() as patch:
-        patch.setattr(stage, "copy_files", crashing)
+        patch.setattr(stage, "copy_keys", crashing)
         with pytest.raises(ClickmartError) as failed:
             load(empty, spark, files)
     assert "PostgreSQL" in str(failed.value)

@@ -181,7 +181,7 @@ def test_properties_that_postgres_takes_for_no_json_are_kept_as_text(
         header
         + "".join(f"e{i},page_view,2026-03-01T10:00:00Z,v1,{row}\n" for i, row in enumerate(rows))
     )
-    assert ingest(path).loaded == 3
+    assert ingest(path).loaded == 4
     assert query("select properties from raw.events order by event_id") == [
         ({"unparsed": "{not json"},),
         ({"a": 1},),
@@ -198,7 +198,7 @@ class Killed(BaseException):
     ("module", "function"),
     [
         (lake, "write"),
-        (stage, "copy_files"),
+        (stage, "copy_keys"),
         (load, "move"),
         (load, "_write_ledger"),
         (lake, "commit"),

@@ -90,3 +90,22 @@ def test_a_split_never_cuts_a_quoted_line_break(
     assert len(file.splits) > 5
     for split in file.splits:
         assert path.read_bytes()[: split.start].count(b'"') % 2 == 0
+
+
+def test_rounds_hold_every_split_once_in_order_and_no_more_than_they_may(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "SPLIT_BYTES", 100)
+    monkeypatch.setattr(files, "ROUND_BYTES", 250)
+    for name in ("a", "b", "c"):
+        (tmp_path / f"{name}.jsonl").write_text(f'{{"{name}": "{"x" * 40}"}}\n' * 9)
+    found = files.inspect(files.expand([str(tmp_path)]))
+    parts = files.rounds(found)
+    assert len(parts) > 2
+    assert [s for part in parts for file in part for s in file.splits] == [
+        s for file in found for s in file.splits
+    ]
+    sizes = [sum(s.byte_count for file in part for s in file.splits) for part in parts]
+    assert max(sizes) < 250 + 2 * 100
+    assert min(sizes[:-1]) >= 250
+    assert files.rounds([]) == []

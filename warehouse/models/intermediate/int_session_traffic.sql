@@ -20,29 +20,41 @@ sessionized_events as (
     from {{ ref("int_events_sessionized") }}
 ),
 
+referrals_named as (
+    select
+        *,
+        coalesce(utm_source, utm_medium, utm_campaign) is not null as has_marks,
+        -- GA4 writes referrals into its campaign marks, those by the shop's own pages too.
+        case
+            when coalesce(utm_source, utm_medium, utm_campaign) is null then referrer_host
+            when lower(utm_medium) = 'referral' then lower(utm_source)
+        end as referring_host
+    from events
+),
+
 traffic_told as (
     select
         event_id,
         referrer,
         case
-            when coalesce(utm_source, utm_medium, utm_campaign) is not null then utm_source
+            when has_marks then utm_source
             when click_id is not null then 'google'
             else referrer_host
         end as traffic_source,
         case
-            when coalesce(utm_source, utm_medium, utm_campaign) is not null then utm_medium
+            when has_marks then utm_medium
             when click_id is not null then 'cpc'
         end as traffic_medium,
         utm_campaign as traffic_campaign,
-        coalesce(utm_source, utm_medium, utm_campaign, click_id) is null as is_by_referrer
-    from events
+        not has_marks and click_id is null as is_by_referrer
+    from referrals_named
     where
-        -- A shop's own pages are no traffic source, and "(direct)" says that there is none.
+        -- A shop's own site is no traffic source, and "(direct)" says that there is none.
         case
-            when coalesce(utm_source, utm_medium, utm_campaign) is not null
-                then utm_source is distinct from '(direct)'
-            when click_id is not null then true
-            else referrer_host <> coalesce(page_host, '')
+            when not has_marks and click_id is not null then true
+            when {{ is_same_site("referring_host", "page_host") }} then false
+            when has_marks then utm_source is distinct from '(direct)'
+            else referrer_host is not null
         end
 ),
 
