@@ -1,4 +1,4 @@
-"""Loading: nothing is lost, twice is once, and a kill leaves nothing half-done."""
+"""Loading: nothing is lost, and twice is once. (Kills: test_faults.py.)"""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 import psycopg2
 import pytest
 
-from ingestion import aggregates, batch, lake, load, stage
+from ingestion import batch, load
 from ingestion.errors import UsageError
 from ingestion.readers.hashing import NOT_KEPT, hashed_id
 from ingestion.settings import Settings
@@ -192,63 +192,6 @@ def test_properties_that_postgres_takes_for_no_json_are_kept_as_text(
 
 class Killed(BaseException):
     """Stands for a kill: nothing catches it."""
-
-
-@pytest.mark.parametrize(
-    ("module", "function"),
-    [
-        (lake, "write"),
-        (stage, "copy_keys"),
-        (load, "move"),
-        (load, "_write_ledger"),
-        (lake, "commit"),
-        (aggregates, "refresh"),
-        (aggregates, "_fill"),
-    ],
-    ids=lambda value: getattr(value, "__name__", value),
-)
-@pytest.mark.parametrize("when", ["before", "after"])
-def test_a_kill_at_any_step_and_the_same_command_again_give_the_undisturbed_state(
-    ingest: Any,
-    event: Any,
-    query: Query,
-    empty: Settings,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    module: Any,
-    function: str,
-    when: str,
-) -> None:
-    path = tmp_path / "a.jsonl"
-    rows = [*events(event, 12), event(event_id="e3"), event(event_id=None)]
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    true = getattr(module, function)
-
-    def dies(*args: Any, **kwargs: Any) -> Any:
-        if when == "after":
-            true(*args, **kwargs)
-        raise Killed
-
-    with monkeypatch.context() as patch:
-        patch.setattr(module, function, dies)
-        with pytest.raises(Killed):
-            ingest(path)
-    ingest(path)
-    assert query(
-        "select load_id, read_count, loaded_count, duplicate_count, quarantined_count, "
-        "lake_version is not null, aggregated_at is not null from ops.loads"
-    ) == [(1, 14, 12, 1, 1, True, True)]
-    assert query("select count(*), min(load_id) from raw.events") == [(12, 1)]
-    assert query("select count(*) from raw.event_items") == [(12,)]
-    assert query("select sum(event_count)::int from raw.agg_daily_metrics") == [(12,)]
-    assert query("select count(*) from pg_tables where schemaname = 'stage'") == [(0,)]
-    assert query("select sum(row_count)::int from ops.lake_files") == [(15,)]
-    named = {path for (path,) in query("select path from ops.lake_files")}
-    lying = Path(empty.lake).glob("*/load_id=*/**/*.parquet")
-    assert {path.as_posix().split("/load_id=")[1] for path in lying} == {
-        path.split("load_id=")[1] for path in named
-    }
-    assert lake.version(empty.lake) == 1
 
 
 def test_too_many_bad_rows_stop_the_load_with_reasons_and_examples(
