@@ -18,6 +18,8 @@ from ingestion.errors import UsageError
 from ingestion.readers.hashing import NOT_KEPT, hashed_id
 from ingestion.settings import Settings
 
+pytestmark = pytest.mark.both_engines
+
 Query = Callable[..., list[tuple[Any, ...]]]
 
 CONTENT = (

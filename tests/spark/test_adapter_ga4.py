@@ -165,6 +165,7 @@ def same_but_for_the_file(row: dict[str, Any]) -> dict[str, Any]:
     return {**kept, "properties": json.loads(row["properties"])["event_params"]}
 
 
+@pytest.mark.both_engines
 def test_a_purchase_in_full(judge: Judge) -> None:
     (row,) = judge([FULL], "ga4")
     expected = {

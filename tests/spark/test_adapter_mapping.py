@@ -39,6 +39,7 @@ def mapped(judge: Any, tmp_path: Path) -> Map:
     return run
 
 
+@pytest.mark.both_engines
 def test_values_come_from_columns_paths_and_constants(mapped: Map) -> None:
     lines = (
         "user_id: [login, user.id]\ncountry: {column: geo.country, constant: XX}\n"
@@ -113,6 +114,7 @@ LIST = """items:
 """
 
 
+@pytest.mark.both_engines
 def test_products_come_from_a_list(mapped: Map) -> None:
     lines = [
         {"sku": "a", "n": 2, "price": {"cents": 950}},

@@ -96,6 +96,7 @@ def as_parquet(row: dict[str, Any]) -> dict[str, Any]:
     return {name: value(given, name) for name, given in row.items()}
 
 
+@pytest.mark.both_engines
 def test_an_order_in_full(judge: Judge) -> None:
     (row,) = judge([FULL], "posthog")
     expected = {

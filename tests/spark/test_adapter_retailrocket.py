@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 ROWS = """timestamp,visitorid,event,itemid,transactionid,page
 1433221332117,11,view,501,,
 1433221332117,11,view,501,,
@@ -17,6 +19,7 @@ soon,12,view,501,,
 """
 
 
+@pytest.mark.both_engines
 def test_each_row_becomes_one_event_of_one_product(judge: Any) -> None:
     rows = judge(ROWS, "retailrocket", ".csv")
     assert [(row["event_type"], row["order_id"], row["reasons"]) for row in rows] == [

@@ -78,6 +78,7 @@ def test_the_examples_of_the_spec_all_become_events(judge: Judge) -> None:
     assert {row["currency"] for row in rows} == {None, "USD"}
 
 
+@pytest.mark.both_engines
 def test_every_kind_of_call_is_kept(segment: Callable[..., Rows]) -> None:
     rows = segment(
         call(type="page", event=None, category="Docs", name="Home", properties={"title": "T"}),

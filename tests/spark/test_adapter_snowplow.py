@@ -91,6 +91,7 @@ def test_the_columns_stand_in_their_published_places() -> None:
     assert len(set(COLUMN_NAMES)) == 131
 
 
+@pytest.mark.both_engines
 def test_every_kind_of_event_is_kept(snowplow: Callable[..., Rows]) -> None:
     search = described(f"{SNOWPLOW}/site_search", {"terms": ["red", "shoes"], "totalResults": 3})
     foreign = described("iglu:com.acme/refund", {"reason": "late"})

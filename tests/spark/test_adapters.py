@@ -13,6 +13,8 @@ from ingestion.adapters import adapter_for
 from ingestion.contract.rules import rules_of
 from ingestion.errors import InputError, UsageError
 
+pytestmark = pytest.mark.both_engines
+
 Judge = Callable[..., list[dict[str, Any]]]
 
 ITEM = {"product_id": "p1"}

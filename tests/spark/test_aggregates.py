@@ -9,8 +9,12 @@ from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 
+import pytest
+
 from ingestion import aggregates
 from ingestion.contract.events import ITEMS_SPARK_TYPE, SOURCE_COLUMNS, spark_ddl
+
+pytestmark = pytest.mark.both_engines
 
 VARIABLES = {
     "session_source": "derived",
