@@ -237,7 +237,9 @@ def _check_written(
         row = examples[reason]
         place = f"{paths[row['file_id']]} row {row['source_row']}"
         record = (row["record"] or "")[:LONGEST_EXAMPLE]
-        shown.append(f"\n  {reason}: {count:,} rows, such as {place}: {record}")
+        shown.append(
+            f"\n  {reason}: {count:,} row{'s' if count != 1 else ''}, such as {place}: {record}"
+        )
     raise InputError(
         f"{bad:,} of {read:,} rows are bad, more than {most_percent:g} %; nothing is loaded. Mend "
         f"the files or the --source, or allow more with --max-quarantined.{''.join(shown)}"

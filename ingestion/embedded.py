@@ -7,7 +7,7 @@ import os
 import shutil
 import socket
 import subprocess
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ FIRST_PORT = 54329
 SUPERUSER = "clickmart"
 SYSTEM_USER = "clickmart"  # PostgreSQL refuses to run as root; root starts it as this user
 START_TRIES = 3
+SHUTDOWN_SECONDS = 30
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ def start(settings: Settings) -> ServerStatus:
     if settings.postgres_is_embedded:
         settings.home.mkdir(parents=True, exist_ok=True)
         with FileLock(settings.home / "postgres.lock"):
+            _wait_for_shutdown(settings)
             if _running_pid(settings) is None:
                 _initialize(settings)
                 _start_on_a_free_port(settings)
@@ -65,6 +67,14 @@ def start(settings: Settings) -> ServerStatus:
                 _write_server_file(settings, _port_of_running(settings))
     apply_ddl(settings)
     return status(settings)
+
+
+def _wait_for_shutdown(settings: Settings) -> None:
+    """Let a server that is on its way down, and so answers no more, end first."""
+    pid = _running_pid(settings)
+    if pid is not None and not status(settings).is_running:
+        with suppress(psutil.Error):
+            psutil.Process(pid).wait(SHUTDOWN_SECONDS)
 
 
 def stop(settings: Settings) -> bool:

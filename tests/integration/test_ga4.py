@@ -9,6 +9,7 @@ import json
 import logging
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,7 @@ class Days:
 
     def settings_of(self, session_source: str) -> Settings:
         """Return settings by which sessions are made from `session_source`."""
-        settings = Settings(home=self.home, lake=str(self.home / "lake"))
+        settings = replace(Settings.load(), home=self.home, lake=str(self.home / "lake"))
         settings.dbt_vars["session_source"] = session_source
         return settings
 

@@ -205,7 +205,7 @@ def test_too_many_bad_rows_stop_the_load_with_reasons_and_examples(
     assert "invalid_event_ts: 2 rows" in message
     assert "row 8" in message
     assert "soon" in message
-    assert "missing_event_id: 1 rows" in message
+    assert "missing_event_id: 1 row," in message
     assert query("select count(*) from ops.loads") == [(0,)]
     assert list(Path(empty.lake).rglob("*.parquet")) == []
     result = ingest(rows, max_quarantined=30)
