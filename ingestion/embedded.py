@@ -209,7 +209,7 @@ def _tuning() -> str:
     """Return settings for this machine: a bulk-loaded warehouse with few connections."""
     memory_mb = psutil.virtual_memory().total // 2**20
     cores = psutil.cpu_count() or 2
-    shared_mb = max(128, min(memory_mb // 8, 4096))
+    shared_mb = max(128, min(memory_mb // 12, 4096))
     return "\n".join(
         [
             f"shared_buffers = {shared_mb}MB",

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 BATCH_ROWS = 20_000
+HASHES_AT_ONCE = 2_000_000
 # PostgreSQL fails on JSON that nests too deep, also where it only asks whether the text is valid.
 MOST_BRACKETS = 4_000
 
@@ -91,9 +92,21 @@ def copy_keys(
     keys = spark.read.parquet(*paths).select(*[column.name for column in KEYS])
     if only_repeated:  # hashes are narrower than ids; two ids of one hash do no harm
         hashed = keys.withColumn("id_hash", F.xxhash64("event_id"))
-        repeated = hashed.groupBy("id_hash").agg(F.count(F.lit(1)).alias("row_count"))
-        keys = hashed.join(repeated.where("row_count > 1"), "id_hash", "left_semi")
+        # Counted first and handed back, so that no engine moves all keys about to join them.
+        repeated = spark.createDataFrame(_repeated(hashed, sum(f.row_count for f in files)))
+        keys = hashed.join(F.broadcast(repeated), "id_hash", "left_semi")
     return copy_frame(keys, settings, KEYS)
+
+
+def _repeated(hashed: DataFrame, row_count: int) -> pa.Table:
+    """Return the hashes that occur twice or more, counted in parts: groups take memory."""
+    parts = row_count // HASHES_AT_ONCE + 1
+    found = []
+    for part in range(parts):
+        own = hashed.where(F.abs(F.col("id_hash") % parts) == part)
+        counts = own.groupBy("id_hash").agg(F.count(F.lit(1)).alias("row_count"))
+        found.append(counts.where("row_count > 1").select("id_hash").toArrow())
+    return pa.concat_tables(found)
 
 
 def copy_frame(frame: DataFrame, settings: Settings, columns: tuple[Column, ...]) -> Stage:
