@@ -93,8 +93,11 @@ def copy_keys(
     if only_repeated:  # hashes are narrower than ids; two ids of one hash do no harm
         hashed = keys.withColumn("id_hash", F.xxhash64("event_id"))
         # Counted first and handed back, so that no engine moves all keys about to join them.
-        repeated = spark.createDataFrame(_repeated(hashed, sum(f.row_count for f in files)))
-        keys = hashed.join(F.broadcast(repeated), "id_hash", "left_semi")
+        repeated = _repeated(hashed, sum(f.row_count for f in files))
+        if not repeated.num_rows:
+            return Stage()
+        few = F.broadcast(spark.createDataFrame(repeated))
+        keys = hashed.join(few, "id_hash", "left_semi")
     return copy_frame(keys, settings, KEYS)
 
 
