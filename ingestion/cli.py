@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
 import subprocess
 import sys
 import traceback
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -503,10 +504,10 @@ def main() -> None:
         app()
     except ClickmartError as error:
         err.print(f"[red]error:[/red] {escaped(str(error))}")
-        sys.exit(error.exit_code)
+        _leave(error.exit_code)
     except KeyboardInterrupt:
         err.print("Stopped. Nothing is half-written; give the command again to go on.")
-        sys.exit(130)
+        _leave(130)
     except Exception as error:
         log = Settings.load().home / "logs" / "error.log"
         log.parent.mkdir(parents=True, exist_ok=True)
@@ -514,4 +515,15 @@ def main() -> None:
         first = next((line for line in str(error).splitlines() if line.strip()), "")
         said = escaped(f"{type(error).__name__}: {first}")
         err.print(f"[red]error:[/red] {said} (details: {log})")
-        sys.exit(1)
+        _leave(1)
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process where it stands.
+
+    Tasks of the engine may still run Python in threads of this process, and an interpreter that
+    is taken down under them aborts.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
