@@ -7,8 +7,7 @@
 {% macro default__url_path(url) -%}
     {%- set page = "split_part(split_part(" ~ url ~ ", '?', 1), '#', 1)" -%}
     case
-        when strpos({{ page }}, '://') = 0 then nullif({{ page }}, '')
-        else coalesce(
+        when strpos({{ page }}, '://') > 0 then coalesce(
             nullif(
                 substr(
                     {{ page }},
@@ -17,6 +16,7 @@
                 ), ''
             ), '/'
         )
+        else nullif({{ page }}, '')
     end
 {%- endmacro %}
 

@@ -14,10 +14,10 @@ steps_compared as (
         session_id,
         session_event_number,
         event_type,
-        event_type is distinct from lag(event_type) over session_in_order as is_new_step,
+        lag(event_type) over session_in_order as previous_event_type,
         count(*) filter (where event_type = 'purchase') over (
             session_in_order rows between unbounded preceding and 1 preceding
-        ) = 0 as is_until_purchase
+        ) as earlier_purchase_count
     from events
     window session_in_order as (partition by session_id order by session_event_number)
 ),
@@ -29,7 +29,9 @@ steps_numbered as (
         event_type,
         row_number() over (partition by session_id order by session_event_number) as step_number
     from steps_compared
-    where is_new_step and is_until_purchase
+    where
+        earlier_purchase_count = 0
+        and (previous_event_type is null or event_type <> previous_event_type)
 ),
 
 paths as (
@@ -58,7 +60,7 @@ final as (
                     then '...'
             end,
             case when is_purchased then 'purchase' else '(exit)' end
-        ) as path,
+        ) as journey_path,
         cast(step_count as integer) as step_count
     from paths
 )

@@ -5,11 +5,11 @@ with span as (
 -- The last month ends with the data.
 months as (
     select
-        {{ month_start("days.date_day") }} as month_start_date,
-        max(days.date_day) as as_of_date
+        {{ month_start("span_days.date_day") }} as month_start_date,
+        max(span_days.date_day) as as_of_date
     from span
-    cross join {{ days_between("span.first_date", "span.last_date") }} as days
-    group by {{ month_start("days.date_day") }}
+    cross join {{ days_between("span.first_date", "span.last_date") }} as span_days
+    group by {{ month_start("span_days.date_day") }}
 ),
 
 user_months as (

@@ -2,7 +2,7 @@ with session_paths as (
     select
         session_id,
         path_end,
-        path
+        journey_path
     from {{ ref("int_session_paths") }}
 ),
 
@@ -20,7 +20,7 @@ paths_aggregated as (
         sessions.month_start_date,
         sessions.device_type,
         session_paths.path_end,
-        session_paths.path,
+        session_paths.journey_path,
         count(*) as session_count
     from session_paths
     inner join sessions on session_paths.session_id = sessions.session_id
@@ -28,7 +28,7 @@ paths_aggregated as (
         sessions.month_start_date,
         sessions.device_type,
         session_paths.path_end,
-        session_paths.path
+        session_paths.journey_path
 ),
 
 paths_ranked as (
@@ -36,7 +36,7 @@ paths_ranked as (
         *,
         row_number() over (
             partition by month_start_date, device_type, path_end
-            order by session_count desc, {{ bytewise("path") }}
+            order by session_count desc, {{ bytewise("journey_path") }}
         ) as full_rank
     from paths_aggregated
 ),
@@ -48,7 +48,10 @@ paths_named as (
         path_end,
         session_count,
         least(full_rank, {{ var("journey_top_paths") }} + 1) as path_rank,
-        case when full_rank <= {{ var("journey_top_paths") }} then path else '(other)' end as path
+        case
+            when full_rank <= {{ var("journey_top_paths") }} then journey_path
+            else '(other)'
+        end as journey_path
     from paths_ranked
 ),
 
@@ -58,11 +61,11 @@ paths_merged as (
         device_type,
         path_end,
         path_rank,
-        path,
+        journey_path,
         count(*) as path_count,
         sum(session_count) as session_count
     from paths_named
-    group by month_start_date, device_type, path_end, path_rank, path
+    group by month_start_date, device_type, path_end, path_rank, journey_path
 ),
 
 paths_totalled as (
@@ -80,7 +83,7 @@ final as (
         device_type,
         path_end,
         cast(path_rank as integer) as path_rank,
-        path,
+        journey_path,
         path_count,
         cast(session_count as bigint) as session_count,
         cast(path_end_session_count as bigint) as path_end_session_count,
