@@ -5,7 +5,9 @@ with events as (
         lower(event_name) as event_name,
         properties
     from {{ ref("stg_raw__events") }}
-    where event_type in ('checkout_start', 'checkout_step', 'purchase')
+    where
+        event_type in ('checkout_start', 'checkout_step', 'purchase')
+        and {{ of_changed_visitors() }}
 ),
 
 sessionized_events as (
@@ -15,7 +17,9 @@ sessionized_events as (
         visitor_id,
         session_id
     from {{ ref("int_events_sessionized") }}
-    where event_type in ('checkout_start', 'checkout_step', 'purchase')
+    where
+        event_type in ('checkout_start', 'checkout_step', 'purchase')
+        and {{ of_changed_visitors() }}
 ),
 
 -- Where each kind of source keeps the step: at the top, in Segment's properties, in one of

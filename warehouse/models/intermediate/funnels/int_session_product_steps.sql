@@ -7,7 +7,9 @@ with events as (
         session_id,
         session_event_number
     from {{ ref("int_events_sessionized") }}
-    where event_type in ('product_view', 'add_to_cart', 'purchase')
+    where
+        event_type in ('product_view', 'add_to_cart', 'purchase')
+        and {{ of_changed_visitors() }}
 ),
 
 items as (
@@ -15,7 +17,7 @@ items as (
         event_id,
         product_id
     from {{ ref("stg_raw__event_items") }}
-    where product_id is not null
+    where {{ of_changed_visitors("event_id", of="stg_raw__events") }}
 ),
 
 steps_ranked as (

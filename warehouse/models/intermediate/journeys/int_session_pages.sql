@@ -5,6 +5,7 @@ with events as (
         coalesce(page_type, '(unknown)') as page_type,
         coalesce({{ url_path("page_url") }}, '(unknown)') as page_path
     from {{ ref("fct_events") }}
+    where {{ of_changed_visitors() }}
 ),
 
 final as (

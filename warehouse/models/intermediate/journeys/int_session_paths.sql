@@ -6,6 +6,7 @@ with events as (
         session_event_number,
         event_type
     from {{ ref("int_events_sessionized") }}
+    where {{ of_changed_visitors() }}
 ),
 
 steps_compared as (

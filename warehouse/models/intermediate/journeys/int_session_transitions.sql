@@ -6,6 +6,7 @@ with events as (
         event_type,
         event_at
     from {{ ref("int_events_sessionized") }}
+    where {{ of_changed_visitors() }}
 ),
 
 first_events as (
@@ -14,7 +15,7 @@ first_events as (
         session_id,
         event_type
     from {{ ref("int_events_sessionized") }}
-    where session_event_number = 1
+    where session_event_number = 1 and {{ of_changed_visitors() }}
 ),
 
 steps_followed as (
