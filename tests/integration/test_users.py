@@ -82,7 +82,7 @@ class Shop:
         rows = [row for number in range(visitors) for row in self.visitor(f"r{number}")]
         rows += [self.event("r-ahead", START.replace(year=2099), "page_view")]
         rows += [self.event("r-behind", START.replace(year=2001), "page_view")]
-        rows += [self.refund() for _ in range(60)]
+        rows += [self.refund() for _ in range(200)]
         for number, row in enumerate(rows):
             # Not in the order in which they were drawn, and not that of a locale.
             row["event_id"] = f"{self.draw.choice('aBzZ')}{number * 7919 % 10007}"
@@ -134,7 +134,7 @@ class Shop:
 
     def refund(self) -> Row:
         order_id, at = self.draw.choice(self.orders)
-        moved = at + timedelta(days=self.draw.choice((-20, 0, 5, 40)))
+        moved = at + timedelta(days=self.draw.choice((-40, -20, 0, 5, 40)))
         total = self.draw.choice((None, 4, 10, 90))
         return {
             **self.event(f"back-{order_id}", min(moved, START + timedelta(days=DAYS)), "refund"),
