@@ -288,7 +288,7 @@ def test_real_rows_fill_every_mart_they_can(tmp_path: Path, rees46_file: Path) -
                 "dim_devices",
                 "fct_product_metrics",
                 "fct_session_funnels",
-                "fct_user_cohorts_monthly",
+                "fct_user_cohorts",
                 "fct_refunds",
             )
         }
