@@ -48,11 +48,10 @@ matrices as (
             when to_states.state_number = removed.state_number or changes.transition_count is null
                 then 0
             else
-                    round(
-                        cast(changes.transition_count as numeric(60, 30))
-                        / changes.from_state_count,
-                        30
-                    )
+                round(
+                    cast(changes.transition_count as numeric(60, 30)) / changes.from_state_count,
+                    30
+                )
         end as probability
     from states as removed
     cross join states as from_states
@@ -65,12 +64,17 @@ matrices as (
         and to_states.state_number <> 0
 ),
 
+last_channels as (
+    select max(state_number) as state_number
+    from channels
+),
+
 -- Gauss-Jordan elimination, a channel at each step: who could pass through it now goes on at once,
 -- however often they came back before (1 / (1 - loop)). What is left at the end leads from the
 -- start to an order.
 eliminations as (
     select
-        0 as step_number,
+        1 as pivot_number,
         removed_number,
         from_number,
         to_number,
@@ -78,7 +82,7 @@ eliminations as (
     from matrices
     union all
     select
-        step_number + 1 as step_number,
+        pivot_number + 1 as pivot_number,
         removed_number,
         from_number,
         to_number,
@@ -87,34 +91,44 @@ eliminations as (
     from (
         select
             eliminations.*,
-            max(probability) filter (where to_number = step_number + 1)
-                over (partition by removed_number, from_number) as enter_probability,
-            max(probability) filter (where from_number = step_number + 1)
-                over (partition by removed_number, to_number) as leave_probability,
-            max(probability) filter (
-                where from_number = step_number + 1 and to_number = step_number + 1
-            )
-                over (partition by removed_number) as loop_probability
+            max(
+                case
+                    when eliminations.to_number = eliminations.pivot_number
+                        then eliminations.probability
+                end
+            ) over from_state as enter_probability,
+            max(
+                case
+                    when eliminations.from_number = eliminations.pivot_number
+                        then eliminations.probability
+                end
+            ) over to_state as leave_probability,
+            max(
+                case
+                    when
+                        eliminations.from_number = eliminations.pivot_number
+                        and eliminations.to_number = eliminations.pivot_number
+                        then eliminations.probability
+                end
+            ) over chain as loop_probability
         from eliminations
-        where
-            step_number < (
-                select max(channels.state_number)
-                from channels
-            )
+        inner join last_channels on eliminations.pivot_number <= last_channels.state_number
+        window
+            from_state as (
+                partition by eliminations.removed_number, eliminations.from_number
+            ),
+            to_state as (partition by eliminations.removed_number, eliminations.to_number),
+            chain as (partition by eliminations.removed_number)
     ) as pivoted
-    where from_number <> step_number + 1 and to_number <> step_number + 1
+    where from_number <> pivot_number and to_number <> pivot_number
 ),
 
 chains_solved as (
     select
-        removed_number,
-        probability
+        eliminations.removed_number,
+        eliminations.probability
     from eliminations
-    where
-        step_number = (
-            select max(channels.state_number)
-            from channels
-        )
+    inner join last_channels on eliminations.pivot_number > last_channels.state_number
 ),
 
 paths as (
@@ -129,12 +143,12 @@ final as (
         channels.channel,
         paths.path_count,
         paths.order_count,
-        cast(whole.probability as numeric(26, 24)) as order_rate,
-        cast(without.probability as numeric(26, 24)) as order_rate_without_channel,
-        cast(whole.probability - without.probability as numeric(26, 24)) as removal_effect
+        cast(complete.probability as numeric(26, 24)) as order_rate,
+        cast(reduced.probability as numeric(26, 24)) as order_rate_without_channel,
+        cast(complete.probability - reduced.probability as numeric(26, 24)) as removal_effect
     from channels
-    inner join chains_solved as without on channels.state_number = without.removed_number
-    inner join chains_solved as whole on whole.removed_number = 0
+    inner join chains_solved as reduced on channels.state_number = reduced.removed_number
+    inner join chains_solved as complete on complete.removed_number = 0
     cross join paths
 )
 

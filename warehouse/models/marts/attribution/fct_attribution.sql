@@ -3,7 +3,10 @@
     "markov"
 ] %}
 with order_touches as (
-    select * from {{ ref("int_order_touches") }}
+    select
+        *,
+        {{ seconds_between("touched_at", "ordered_at") }} as seconds_to_order
+    from {{ ref("int_order_touches") }}
 ),
 
 removal_effects as (
@@ -29,10 +32,7 @@ touches_weighed as (
             power(
                 0.5,
                 least(
-                    cast(
-                        {{ seconds_between("order_touches.touched_at", "order_touches.ordered_at") }}
-                        / 604800.0 as double precision
-                    ),
+                    cast(order_touches.seconds_to_order / 604800.0 as double precision),
                     39
                 )
             ) as numeric(18, 12)

@@ -22,18 +22,18 @@ span as (
     select * from {{ ref("int_span_observed") }}
 ),
 
--- What was spent before the shop's first month, or after its last, brought nothing that is seen here.
+-- What was spent before the first month of the data, or after the last, cannot be judged by them.
 costs as (
     select
-        {{ month_start("costs.cost_date") }} as month_start_date,
-        costs.channel,
-        costs.cost_amount,
-        costs.is_example
-    from {{ ref("fct_channel_costs") }} as costs
+        {{ month_start("channel_costs.cost_date") }} as month_start_date,
+        channel_costs.channel,
+        channel_costs.cost_amount,
+        channel_costs.is_example
+    from {{ ref("fct_channel_costs") }} as channel_costs
     inner join span
         on
-            {{ month_start("costs.cost_date") }} >= {{ month_start("span.first_date") }}
-            and costs.cost_date <= span.last_date
+            {{ month_start("channel_costs.cost_date") }} >= {{ month_start("span.first_date") }}
+            and channel_costs.cost_date <= span.last_date
 ),
 
 models as (

@@ -23,43 +23,53 @@ orders as (
     where {{ is_counted("orders.is_bot") }}
 ),
 
+-- The day of an order is one on which its user was active, too.
 active_days as (
-    select distinct
+    select
         'activity' as cohort_type,
         user_key,
-        event_date as active_date
+        event_date as active_date,
+        0 as gross_amount
     from visitor_days
     union all
-    select distinct
+    select
+        'activity' as cohort_type,
+        user_key,
+        order_date as active_date,
+        gross_amount
+    from orders
+    union all
+    select
         'purchase' as cohort_type,
         user_key,
-        order_date as active_date
+        order_date as active_date,
+        gross_amount
     from orders
+),
+
+-- A user's cohort is their first period of this kind, so period 0 holds all of them.
+first_days_found as (
+    select
+        *,
+        min(active_date) over (partition by user_key, cohort_type) as first_active_date
+    from active_days
 ),
 
 active_periods as (
     {%- for period_type in period_types %}
-        select distinct
+        select
             '{{ period_type }}' as period_type,
             cohort_type,
             user_key,
-            {{ period_start(period_type, "active_date") }} as period_start_date
-        from active_days
-        {%- if not loop.last %}
-            union all
-        {%- endif %}
-    {%- endfor %}
-),
-
-revenue_periods as (
-    {%- for period_type in period_types %}
-        select
-            '{{ period_type }}' as period_type,
-            user_key,
-            {{ period_start(period_type, "order_date") }} as period_start_date,
+            {{ period_start(period_type, "first_active_date") }} as cohort_start_date,
+            {{ period_start(period_type, "active_date") }} as period_start_date,
             sum(gross_amount) as gross_revenue_amount
-        from orders
-        group by user_key, {{ period_start(period_type, "order_date") }}
+        from first_days_found
+        group by
+            cohort_type,
+            user_key,
+            {{ period_start(period_type, "first_active_date") }},
+            {{ period_start(period_type, "active_date") }}
         {%- if not loop.last %}
             union all
         {%- endif %}
@@ -71,50 +81,28 @@ periods as (
     {%- for period_type in period_types %}
         select
             '{{ period_type }}' as period_type,
-            {{ period_start(period_type, "days.date_day") }} as period_start_date,
-            row_number() over (order by {{ period_start(period_type, "days.date_day") }})
+            {{ period_start(period_type, "calendar.date_day") }} as period_start_date,
+            row_number() over (order by {{ period_start(period_type, "calendar.date_day") }})
                 as calendar_number
         from span
-        cross join {{ days_between("span.first_date", "span.last_date") }} as days
-        group by {{ period_start(period_type, "days.date_day") }}
+        cross join {{ days_between("span.first_date", "span.last_date") }} as calendar
+        group by {{ period_start(period_type, "calendar.date_day") }}
         {%- if not loop.last %}
             union all
         {%- endif %}
     {%- endfor %}
 ),
 
--- A user's cohort is their first period of this kind, so period 0 holds all of them.
-cohorts_assigned as (
+periods_aggregated as (
     select
         period_type,
         cohort_type,
-        user_key,
+        cohort_start_date,
         period_start_date,
-        min(period_start_date) over (
-            partition by period_type, cohort_type, user_key
-        ) as cohort_start_date
-    from active_periods
-),
-
-periods_aggregated as (
-    select
-        cohorts_assigned.period_type,
-        cohorts_assigned.cohort_type,
-        cohorts_assigned.cohort_start_date,
-        cohorts_assigned.period_start_date,
         count(*) as active_user_count,
-        sum(coalesce(revenue_periods.gross_revenue_amount, 0)) as gross_revenue_amount
-    from cohorts_assigned
-    left join revenue_periods
-        on
-            cohorts_assigned.period_type = revenue_periods.period_type
-            and cohorts_assigned.user_key = revenue_periods.user_key
-            and cohorts_assigned.period_start_date = revenue_periods.period_start_date
-    group by
-        cohorts_assigned.period_type,
-        cohorts_assigned.cohort_type,
-        cohorts_assigned.cohort_start_date,
-        cohorts_assigned.period_start_date
+        sum(gross_revenue_amount) as gross_revenue_amount
+    from active_periods
+    group by period_type, cohort_type, cohort_start_date, period_start_date
 ),
 
 cohorts as (
