@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -207,6 +208,34 @@ def test_every_order_is_the_true_one(built: Warehouse) -> None:
     assert set(found) == {(row["order_id"], row["visitor_id"], row["gross_amount"]) for row in true}
 
 
+def test_first_and_last_touches_are_the_true_ones(built: Warehouse) -> None:
+    """By the truth alone: its sessions, their channels, and who was logged in at their ends."""
+    sessions = pq.read_table(truth_dir(built) / "sessions.parquet").to_pylist()
+    sessions = [row for row in sessions if not row["is_bot"]]
+    users = {row["visitor_id"]: row["visitor_id"] for row in sessions}
+    for row in sorted(sessions, key=lambda row: row["session_end"]):
+        users[row["visitor_id"]] = row["user_id"] or users[row["visitor_id"]]
+    expected = set()
+    for order in pq.read_table(truth_dir(built) / "orders.parquet").to_pylist():
+        touches = [
+            row
+            for row in sessions
+            if (row["user_id"] or users[row["visitor_id"]])
+            == (order["user_id"] or users[order["visitor_id"]])
+            and timedelta(0) <= order["ordered_at"] - row["session_start"] <= timedelta(days=30)
+        ]
+        touches.sort(key=lambda row: row["session_start"])
+        expected.add((order["order_id"], "first_touch", touches[0]["channel"]))
+        expected.add((order["order_id"], "last_touch", touches[-1]["channel"]))
+    found = built.query(
+        "select o.order_id, a.attribution_model, a.channel from marts.fct_attribution as a "
+        "join marts.fct_orders as o using (order_key) "
+        "where a.attribution_model in ('first_touch', 'last_touch')"
+    )
+    assert len(found) == len(expected) > 100
+    assert set(found) == expected
+
+
 # -- the laws ------------------------------------------------------------------------------------
 
 
@@ -288,7 +317,7 @@ def test_real_rows_fill_every_mart_they_can(tmp_path: Path, rees46_file: Path) -
                 "dim_devices",
                 "fct_product_metrics",
                 "fct_session_funnels",
-                "fct_user_cohorts_monthly",
+                "fct_user_cohorts",
                 "fct_refunds",
             )
         }
