@@ -52,14 +52,24 @@ unknown_users as (
     group by event_date
 ),
 
+-- In the orders a missing currency is the reporting currency already.
+purchase_events as (
+    select
+        event_id,
+        currency
+    from {{ ref("stg_raw__events") }}
+    where event_type = 'purchase'
+),
+
 orders as (
     select
-        order_date,
+        orders.order_date,
         count(*) as order_count,
-        count(*) - count(source_gross_amount) as missing_amount_order_count,
-        count(*) - count(currency) as missing_currency_order_count
-    from {{ ref("fct_orders") }}
-    group by order_date
+        count(*) - count(orders.source_gross_amount) as missing_amount_order_count,
+        count(*) - count(purchase_events.currency) as missing_currency_order_count
+    from {{ ref("fct_orders") }} as orders
+    inner join purchase_events on orders.event_id = purchase_events.event_id
+    group by orders.order_date
 ),
 
 order_lines as (
