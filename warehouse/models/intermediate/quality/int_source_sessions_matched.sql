@@ -9,6 +9,7 @@ with events as (
         source_session_id,
         is_bot
     from {{ ref("fct_events") }}
+    where {{ of_changed_visitors() }}
 ),
 
 {% if var("session_source") == "derived" -%}

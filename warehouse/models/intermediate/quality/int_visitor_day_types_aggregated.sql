@@ -10,6 +10,7 @@ with events as (
         item_count,
         is_bot
     from {{ ref("fct_events") }}
+    where {{ of_changed_visitors() }}
 ),
 
 declared_bot_events as (
@@ -19,7 +20,7 @@ declared_bot_events as (
         event_type,
         count(*) as declared_bot_event_count
     from {{ ref("int_events_sessionized") }}
-    where is_declared_bot
+    where is_declared_bot and {{ of_changed_visitors() }}
     group by visitor_id, event_date, event_type
 ),
 

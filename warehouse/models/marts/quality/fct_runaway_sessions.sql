@@ -9,11 +9,11 @@ with runaway_sessions as (
         duration_seconds,
         event_count,
         is_bot,
-        ended_at > {{ later_by("started_at", var("session_max_hours"), "hours") }} as is_too_long,
+        duration_seconds > {{ var("session_max_hours") }} * 3600 as is_too_long,
         event_count > {{ var("session_max_events") }} as is_too_large
     from {{ ref("fct_sessions") }}
     where
-        ended_at > {{ later_by("started_at", var("session_max_hours"), "hours") }}
+        duration_seconds > {{ var("session_max_hours") }} * 3600
         or event_count > {{ var("session_max_events") }}
 ),
 

@@ -53,12 +53,11 @@ unknown_users as (
 ),
 
 -- In the orders a missing currency is the reporting currency already.
-purchase_events as (
+events_loaded as (
     select
         event_id,
         currency
     from {{ ref("stg_raw__events") }}
-    where event_type = 'purchase'
 ),
 
 orders as (
@@ -66,9 +65,9 @@ orders as (
         orders.order_date,
         count(*) as order_count,
         count(*) - count(orders.source_gross_amount) as missing_amount_order_count,
-        count(*) - count(purchase_events.currency) as missing_currency_order_count
+        count(*) - count(events_loaded.currency) as missing_currency_order_count
     from {{ ref("fct_orders") }} as orders
-    inner join purchase_events on orders.event_id = purchase_events.event_id
+    inner join events_loaded on orders.event_id = events_loaded.event_id
     group by orders.order_date
 ),
 
