@@ -73,23 +73,34 @@ week_steps as (
     where week_number <> 0
 ),
 
--- What the other weeks had at the same weekday and hour.
+-- What the other weeks had at the same weekday and hour. Materialized, for otherwise the planner
+-- joins the days of all weeks before it looks at the dates.
+roots_elsewhere as materialized (
+    select
+        roots.period_type,
+        roots.metric,
+        roots.slot,
+        roots.metric_date + week_steps.day_step as metric_date,
+        roots.root
+    from roots
+    cross join week_steps
+),
+
 roots_expected as (
     select
         roots.period_type,
         roots.period_start_at,
         roots.metric,
         count(*) as comparison_count,
-        percentile_cont(0.5) within group (order by others.root) as expected_root
+        percentile_cont(0.5) within group (order by roots_elsewhere.root) as expected_root
     from roots
-    cross join week_steps
-    inner join roots as others
+    inner join roots_elsewhere
         on
-            roots.period_type = others.period_type
-            and roots.metric = others.metric
-            and roots.slot = others.slot
-            and roots.metric_date + week_steps.day_step = others.metric_date
-    group by roots.period_type, roots.period_start_at, roots.metric
+            roots.metric_date = roots_elsewhere.metric_date
+            and roots.slot = roots_elsewhere.slot
+            and roots.period_type = roots_elsewhere.period_type
+            and roots.metric = roots_elsewhere.metric
+    group by roots.period_start_at, roots.period_type, roots.metric
     having count(*) >= 3
 ),
 

@@ -20,8 +20,9 @@ variants_compared as (
         cast(variants.converted_visitor_count as double precision) / variants.visitor_count as rate,
         cast(controls.converted_visitor_count as double precision) / controls.visitor_count
             as control_rate,
-        cast(variants.converted_visitor_count + controls.converted_visitor_count as double precision)
-        / (variants.visitor_count + controls.visitor_count) as pooled_rate,
+        cast(
+            variants.converted_visitor_count + controls.converted_visitor_count as double precision
+        ) / (variants.visitor_count + controls.visitor_count) as pooled_rate,
         cast(variants.gross_revenue_amount as double precision) / variants.visitor_count as mean,
         cast(controls.gross_revenue_amount as double precision) / controls.visitor_count
             as control_mean,

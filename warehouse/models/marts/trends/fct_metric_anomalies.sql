@@ -7,7 +7,7 @@ day_steps as (
     from
         generate_series(
             -7 * {{ var("anomaly_window_weeks") }}, 7 * {{ var("anomaly_window_weeks") }}
-        ) as days (day_step)
+        ) as steps (day_step)
 ),
 
 spreads as (
@@ -20,9 +20,9 @@ spreads as (
     cross join day_steps
     where deviations.deviation is not null
     group by
+        deviations.metric_date + day_steps.day_step,
         deviations.period_type,
-        deviations.metric,
-        deviations.metric_date + day_steps.day_step
+        deviations.metric
 ),
 
 -- Chance alone gives the root of a count of visitors, sessions or orders a spread of 0.5.
