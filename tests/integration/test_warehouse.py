@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import datetime, timezone
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -180,6 +181,30 @@ SCORES = {
 @pytest.mark.parametrize("name", SCORES)
 def test_a_mart_equals_the_truth(built: Warehouse, truth: dict[str, Any], name: str) -> None:
     assert Decimal(built.value(SCORES[name])) == Decimal(truth[name])
+
+
+def test_an_experiments_variants_are_the_true_ones(built: Warehouse, truth: dict[str, Any]) -> None:
+    found = built.query(
+        "select experiment_id, variant_id, visitor_count, converted_visitor_count "
+        "from marts.fct_experiment_results"
+    )
+    true = truth["experiment"]
+    assert set(found) == {
+        (true["experiment_id"], variant, true[variant]["visitors"], true[variant]["buyers"])
+        for variant in ("A", "B")
+    }
+
+
+def test_the_spike_and_the_outage_are_anomalies(built: Warehouse, truth: dict[str, Any]) -> None:
+    found = built.query(
+        "select period_type, metric, direction, period_start_at from marts.fct_metric_anomalies "
+        "where is_anomaly"
+    )
+    spike = datetime.fromisoformat(truth["spike"]["date"]).replace(tzinfo=timezone.utc)
+    assert ("day", "session_count", "up", spike) in found
+    first, end = (datetime.fromisoformat(at.replace("Z", "+00:00")) for at in truth["outage"])
+    dips = {at for period, _, direction, at in found if (period, direction) == ("hour", "down")}
+    assert any(first <= at < end for at in dips)
 
 
 def test_every_session_is_the_true_one(built: Warehouse) -> None:
