@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -181,6 +182,32 @@ def test_every_row_of_the_marts_is_the_true_one(
     found = score.score_rows(built.query, truth, name)
     assert found.true
     assert found.is_exact, found
+
+
+def test_an_experiments_variants_are_the_true_ones(built: Warehouse, truth: score.Truth) -> None:
+    found = built.query(
+        "select experiment_id, variant_id, visitor_count, converted_visitor_count "
+        "from marts.fct_experiment_results"
+    )
+    true = truth.summary["experiment"]
+    assert set(found) == {
+        (true["experiment_id"], variant, true[variant]["visitors"], true[variant]["buyers"])
+        for variant in ("A", "B")
+    }
+
+
+def test_the_spike_and_the_outage_are_anomalies(built: Warehouse, truth: score.Truth) -> None:
+    found = built.query(
+        "select period_type, metric, direction, period_start_at from marts.fct_metric_anomalies "
+        "where is_anomaly"
+    )
+    spike = datetime.fromisoformat(truth.summary["spike"]["date"]).replace(tzinfo=timezone.utc)
+    assert ("day", "session_count", "up", spike) in found
+    first, end = (
+        datetime.fromisoformat(at.replace("Z", "+00:00")) for at in truth.summary["outage"]
+    )
+    dips = {at for period, _, direction, at in found if (period, direction) == ("hour", "down")}
+    assert any(first <= at < end for at in dips)
 
 
 # -- the laws ------------------------------------------------------------------------------------
