@@ -389,7 +389,7 @@ def changed(built: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> Any:
     load(built, folder / "a.jsonl", [{**bought, "items": [line]}])
     built.query("delete from raw.event_items where product_id = 'jar' returning 1")
     built.query("delete from raw.events where visitor_id = 'visitor of h1' returning 1")
-    build(built, "+snap_products", "+snap_user_segments")
+    build(built, "+snap_products", "+snap_user_segments", "--full-refresh")
     second = versions(built)
     build(built, "snap_products", "snap_user_segments")
     return first, second, versions(built)

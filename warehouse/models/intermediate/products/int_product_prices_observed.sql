@@ -6,7 +6,7 @@ with events as (
         visitor_id,
         coalesce(currency, '{{ var("reporting_currency") }}') as currency
     from {{ ref("stg_raw__events") }}
-    where event_type in ('product_view', 'add_to_cart')
+    where event_type in ('product_view', 'add_to_cart') and {{ of_changed_visitors() }}
 ),
 
 -- A price of 0 stands for one that is not known.
@@ -24,6 +24,7 @@ visitors as (
         visitor_id,
         is_bot
     from {{ ref("int_visitors_flagged") }}
+    where {{ of_changed_visitors() }}
 ),
 
 observations as (

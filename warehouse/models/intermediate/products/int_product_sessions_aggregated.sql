@@ -7,7 +7,9 @@ with events as (
         session_id,
         is_bot
     from {{ ref("fct_events") }}
-    where event_type in ('product_view', 'add_to_cart', 'remove_from_cart')
+    where
+        event_type in ('product_view', 'add_to_cart', 'remove_from_cart')
+        and {{ of_changed_visitors() }}
 ),
 
 items as (
