@@ -48,9 +48,11 @@ prices_ranked as (
 runs_flagged as (
     select
         *,
-        lag(source_unit_price_amount) over (
-            partition by product_id, currency order by event_date
-        ) is distinct from source_unit_price_amount as is_run_start
+        coalesce(
+            source_unit_price_amount <> lag(source_unit_price_amount) over (
+                partition by product_id, currency order by event_date
+            ), true
+        ) as is_run_start
     from prices_ranked
     where price_rank = 1
 ),
@@ -82,9 +84,11 @@ runs_confirmed as (
 stretches_flagged as (
     select
         *,
-        lag(source_unit_price_amount) over (
-            partition by product_id, currency order by first_seen_date
-        ) is distinct from source_unit_price_amount as is_stretch_start
+        coalesce(
+            source_unit_price_amount <> lag(source_unit_price_amount) over (
+                partition by product_id, currency order by first_seen_date
+            ), true
+        ) as is_stretch_start
     from runs_confirmed
 ),
 
