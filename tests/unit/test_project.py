@@ -150,7 +150,7 @@ def test_every_model_has_a_primary_key_test(manifest: Node, models: dict[str, No
     for key, model in models.items():
         for column in model["columns"].values():
             # On a table PostgreSQL itself holds the contract's constraints.
-            if model["config"]["materialized"] == "table":
+            if model["config"]["materialized"] in ("table", "incremental"):
                 tested[key, column["name"]] |= {rule["type"] for rule in column["constraints"]}
     has_key |= {model for (model, _), names in tested.items() if names >= {"unique", "not_null"}}
     has_key |= {key for key, model in models.items() if takes_over_a_key(model)}
@@ -194,6 +194,16 @@ def test_every_report_stands_in_an_exposure(manifest: Node, models: dict[str, No
     reports = {key for key, model in models.items() if layer(model) == "reports"}
     assert reports
     assert reports == exposed
+
+
+def test_every_snapshot_says_its_grain_and_its_columns(manifest: Node) -> None:
+    snapshots = [node for key, node in manifest["nodes"].items() if key.startswith("snapshot.")]
+    assert {node["schema"] for node in snapshots} == {"snapshots"}
+    meta = set(snapshots[0]["config"]["snapshot_meta_column_names"].values()) - {None}
+    for snapshot in snapshots:
+        assert snapshot["description"].lstrip().startswith("One row per ")
+        assert {snapshot["config"]["unique_key"], *meta} <= set(snapshot["columns"])
+        assert all(column["description"].strip() for column in snapshot["columns"].values())
 
 
 def test_every_var_stands_once_in_the_project_file() -> None:
