@@ -32,10 +32,9 @@
 
 
 {% macro replace_changed_rows(todo, target, sql, key) %}
-    {% set changes = ref('int_changed_visitors' if key == 'visitor_id' else 'int_changed_users') %}
     {% do run_query(
-        "create temporary table changed_keys on commit drop as select " ~ key ~ " from " ~ changes
-        ~ " where load_id > " ~ todo.since_load_id
+        "create temporary table changed_keys on commit drop as "
+        ~ changed_keys(key, todo.since_load_id)
     ) %}
     {% do run_query("analyze changed_keys") %}
     {% do run_query(
@@ -53,6 +52,43 @@
             {{ only_changed }}
         ) as changed_rows
     {% endcall %}
+{% endmacro %}
+
+
+{% macro changed_keys(key, since_load_id) %}
+    {# The visitors or users to compute anew: those of new loads, and those of a backfill. #}
+    {% set changes = ref('int_changed_visitors' if key == 'visitor_id' else 'int_changed_users') %}
+    {% set visitors = backfilled_visitors(changes) if var('backfill_from') is not none %}
+    select {{ key }} from {{ changes }} where load_id > {{ since_load_id }}
+    {% if visitors and key == 'visitor_id' %}
+        union
+        {{ visitors }}
+    {% elif visitors %}
+        union
+        select {{ hash_key(["'visitor'", "visitor_id"]) }} from ({{ visitors }}) as visitors
+        union
+        select {{ hash_key(["'user'", "user_id"]) }} from raw.events
+        where user_id is not null and visitor_id in ({{ visitors }})
+    {% endif %}
+{% endmacro %}
+
+
+{% macro backfilled_visitors(changes) %}
+    {# With all they hang together with by orders, as in int_changed_visitors. #}
+    {% set order_visitors = changes.incorporate(path={'identifier': 'int_order_visitors'}) %}
+    select visitor_id from (
+        with recursive reached as (
+            select visitor_id from raw.events
+            where {{ reporting_date("event_ts") }} between date '{{ var("backfill_from") }}'
+                and date '{{ var("backfill_until") or var("backfill_from") }}'
+            union
+            select others.visitor_id
+            from reached
+            inner join {{ order_visitors }} as own on reached.visitor_id = own.visitor_id
+            inner join {{ order_visitors }} as others on own.order_id = others.order_id
+        )
+        select visitor_id from reached
+    ) as backfilled
 {% endmacro %}
 
 

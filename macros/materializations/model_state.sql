@@ -39,9 +39,10 @@
     {% if not state or state.fingerprint != fingerprint or existing.type != kind %}
         {{ return(result) }}
     {% endif %}
-    {% if kind == 'view' or state.load_id == ground.load_id %}
+    {% set is_new = state.load_id != ground.load_id or var('backfill_from') is not none %}
+    {% if kind == 'view' or ground.load_id is none or not is_new %}
         {% do result.update({'work': 'nothing'}) %}
-    {% elif model.config.materialized == 'incremental' and state.load_id < ground.load_id
+    {% elif model.config.materialized == 'incremental' and state.load_id <= ground.load_id
         and is_worth_following(state.load_id) %}
         {% do result.update({'work': 'follow'}) %}
     {% endif %}

@@ -11,6 +11,7 @@ import random
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from ingestion.dates import DateRange
 from ingestion.postgres import connect
 from ingestion.settings import Settings
 
@@ -146,15 +148,23 @@ class Project:
         # With so few visitors every load touches most of them.
         self.variables = {"follow_max_share": 1.0, **variables}
 
-    def run(self, *arguments: str) -> None:
+    def run(self, *arguments: str, **variables: Any) -> None:
         """Run dbt's models; fail with its output."""
+        ran = self.start(*arguments, **variables)
+        said, _ = ran.communicate()
+        assert ran.returncode == 0, said
+
+    def start(self, *arguments: str, **variables: Any) -> subprocess.Popen[str]:
+        """Start to run dbt's models."""
         command = [
             str(Path(sys.executable).parent / "dbt"),
             *("--quiet", "run", "--target-path", str(self.target)),
-            *("--vars", json.dumps(self.variables), *arguments),
+            *("--vars", json.dumps({**self.variables, **variables}), *arguments),
         ]
-        ran = subprocess.run(command, cwd=self.folder, capture_output=True, text=True)
-        assert ran.returncode == 0, ran.stdout + ran.stderr
+        out = subprocess.PIPE
+        return subprocess.Popen(
+            command, cwd=self.folder, stdout=out, stderr=subprocess.STDOUT, text=True
+        )
 
 
 def tables(settings: Settings) -> list[str]:
@@ -203,15 +213,23 @@ def differences(settings: Settings, names: list[str]) -> dict[str, tuple[int, in
     return found
 
 
+def start_anew(settings: Settings) -> None:
+    execute(settings, "drop schema if exists marts, intermediate cascade")
+    execute(settings, "drop table if exists ops.model_states")
+
+
 def followed_against_rebuilt(
     settings: Settings, ingest: Ingest, project: Project, seeds: range
 ) -> dict[str, tuple[int, int]]:
-    """Load and build in turn, then build anew; return the tables that differ."""
-    execute(settings, "drop schema if exists marts, intermediate cascade")
-    execute(settings, "drop table if exists ops.model_states")
-    for rows in loads_of(seeds):
+    """Load and build in turn, then build anew; return the tables that differ.
+
+    After a load in the middle only some models are built, and the next one finds them ahead.
+    """
+    start_anew(settings)
+    some_models = ("-s", "int_events_sessionized", "int_changed_users", "fct_events", "fct_orders")
+    for number, rows in enumerate(loads_of(seeds)):
         ingest(rows)
-        project.run()
+        project.run(*(some_models if number == 1 else ()))
     names = keep(settings)
     assert len(names) > 30
     project.run("--full-refresh")
@@ -253,6 +271,93 @@ def test_following_a_hundred_histories_equals_a_full_refresh(
     empty: Settings, ingest: Ingest, project: Project, first: int
 ) -> None:
     assert followed_against_rebuilt(empty, ingest, project, range(first, first + 10)) == {}
+
+
+def test_a_killed_build_goes_on_where_it_was(
+    empty: Settings, ingest: Ingest, project: Project
+) -> None:
+    start_anew(empty)
+    [first, *_, last] = loads_of(range(20, 23))
+    ingest(first)
+    project.run()
+    ingest(last)
+    [(loaded,)] = rows_of(empty, "select max(load_id) from ops.loads")
+    build = project.start()
+    while count_states(empty, loaded) < 12:
+        assert build.poll() is None, "the build was over before it could be killed"
+        time.sleep(0.02)
+    build.kill()
+    build.wait()
+    project.run()
+    names = keep(empty)
+    project.run("--full-refresh")
+    assert differences(empty, names) == {}
+
+
+def count_states(settings: Settings, load_id: int) -> int:
+    """Return how many models have come to a load."""
+    counted = f"select count(*) from ops.model_states where load_id = {load_id}"
+    return int(rows_of(settings, counted)[0][0])
+
+
+# -- what else a build does ----------------------------------------------------------------------
+
+
+def test_a_build_without_new_loads_leaves_every_table_alone(
+    empty: Settings, ingest: Ingest, project: Project
+) -> None:
+    start_anew(empty)
+    ingest(loads_of(range(30, 32))[0])
+    project.run()
+    files = "select oid, relfilenode from pg_class where relkind in ('r', 'v') order by oid"
+    before = rows_of(empty, files)
+    project.run()
+    assert rows_of(empty, files) == before
+
+
+def test_an_edited_var_rebuilds_what_depends_on_it(
+    empty: Settings, ingest: Ingest, project: Project
+) -> None:
+    start_anew(empty)
+    for rows in loads_of(range(30, 32))[:2]:
+        ingest(rows)
+        project.run()
+    before = rows_of(empty, "select count(*) from marts.fct_sessions")
+    project.variables["session_timeout_minutes"] = 15
+    project.run()
+    names = keep(empty)
+    project.run("--full-refresh")
+    assert differences(empty, names) == {}
+    assert rows_of(empty, "select count(*) from marts.fct_sessions") > before
+
+
+def test_a_backfill_computes_the_visitors_of_its_days_anew(
+    empty: Settings, ingest: Ingest, project: Project
+) -> None:
+    start_anew(empty)
+    ingest([row for rows in loads_of(range(40, 43)) for row in rows])
+    project.run()
+    names = keep(empty)
+    [(day,)] = rows_of(empty, "select min(session_date)::text from marts.fct_sessions")
+    execute(empty, f"delete from marts.fct_sessions where session_date = '{day}'")
+    execute(empty, f"update marts.fct_events set page_url = null where event_date = '{day}'")
+    assert {"marts.fct_sessions", "marts.fct_events"} <= set(differences(empty, names))
+    project.run(backfill_from=day)
+    assert differences(empty, names) == {}
+
+
+def test_replaced_events_leave_nothing_behind(
+    empty: Settings, ingest: Ingest, project: Project
+) -> None:
+    start_anew(empty)
+    rows = loads_of(range(50, 52))[0]
+    ingest(rows)
+    project.run()
+    ingest([row for row in rows if row["visitor_id"].endswith("v1")], dates=DateRange())
+    project.run()
+    names = keep(empty)
+    project.run("--full-refresh")
+    assert differences(empty, names) == {}
 
 
 # -- a test of the test --------------------------------------------------------------------------
