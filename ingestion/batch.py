@@ -15,7 +15,7 @@ from datetime import datetime, timezone
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
-from ingestion import aggregates, commits, lake, load, replace, stage
+from ingestion import aggregates, commits, fill, lake, load, replace, stage
 from ingestion.adapters import Adapter, adapter_for
 from ingestion.dates import DateRange
 from ingestion.errors import InputError
@@ -167,7 +167,7 @@ def load_rows(
         raise
     report(f"Loading {written.event_count:,} events into PostgreSQL")
     with connect(settings) as connection, connection.cursor() as cursor:
-        is_first = load.is_empty(cursor)
+        is_first = fill.is_empty(cursor)
     keys = stage.copy_keys(spark, settings, written.files, only_repeated=is_first)
     with connect(settings) as connection, connection.cursor() as cursor:
         replaced = replace.take_out(cursor, load_id, job.source, job.dates) if job.dates else 0

@@ -22,7 +22,7 @@ POINTS = {
     "stage copy": ("ingestion.stage", "copy_batches"),
     "stage": ("ingestion.stage", "copy_keys"),
     "move": ("ingestion.load", "move"),
-    "fill": ("ingestion.load", "_fill"),
+    "fill": ("ingestion.load", "fill"),
     "copy": ("ingestion.fill", "copy_into"),
     "quarantine": ("ingestion.load", "_insert_quarantined"),
     "ledger": ("ingestion.load", "_write_ledger"),

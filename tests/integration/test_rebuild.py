@@ -199,7 +199,7 @@ def test_a_lake_changed_by_another_program_is_refused(
 @pytest.mark.parametrize(
     ("module", "function"),
     [
-        (rebuild, "_copy"),
+        (rebuild, "fill"),
         (rebuild, "_put_all"),
         (rebuild, "_check_adds_up"),
         (commits, "commit_load"),
