@@ -126,8 +126,7 @@ def move(
     )
     part = replace(part, left_out=_duplicates(cursor))
     moved = fill(cursor, [part], afresh=is_empty(cursor)) if counts.loaded else 0
-    put_aside = insert_quarantined(cursor, bad) if bad else 0
-    if (moved, put_aside) != (counts.loaded, counts.quarantined):
+    if (moved, insert_quarantined(cursor, bad)) != (counts.loaded, counts.quarantined):
         raise AssertionError(f"{moved} events were copied: {counts}")
     if known_bad:
         counts = replace(counts, reasons=_reasons_of(cursor, load_id))
@@ -220,8 +219,10 @@ def stage_quarantined(cursor: Any, parts: Sequence[Part]) -> str:
     return copy_batches(cursor, (*QUARANTINED, LOAD), batches)
 
 
-def insert_quarantined(cursor: Any, staged: str) -> int:
-    """Bring staged bad rows into `raw`; return how many."""
+def insert_quarantined(cursor: Any, staged: str | None) -> int:
+    """Bring staged bad rows, if there are any, into `raw`; return how many."""
+    if staged is None:
+        return 0
     cursor.execute(
         sql.SQL(
             "insert into raw.quarantined_events "

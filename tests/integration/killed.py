@@ -24,7 +24,7 @@ POINTS = {
     "move": ("ingestion.load", "move"),
     "fill": ("ingestion.load", "fill"),
     "copy": ("ingestion.fill", "copy_into"),
-    "quarantine": ("ingestion.load", "_insert_quarantined"),
+    "quarantine": ("ingestion.load", "insert_quarantined"),
     "ledger": ("ingestion.load", "_write_ledger"),
     "ledger of files": ("ingestion.load", "_write_files"),
     "commit": ("ingestion.commits", "commit_load"),

@@ -122,7 +122,7 @@ def test_an_empty_warehouse_has_its_keys_after_its_first_load_and_after_one_that
         ("raw.events", "PRIMARY KEY (event_id)"),
     ]
     with monkeypatch.context() as patch:
-        patch.setattr(load, "_insert_quarantined", _fails)
+        patch.setattr(load, "insert_quarantined", _fails)
         with pytest.raises(Killed):
             ingest(events(event, 20))
     assert query(KEYS) == keys
