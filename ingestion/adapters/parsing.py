@@ -5,7 +5,7 @@ Only functions in which the engines agree are used here; see docs/decisions/0001
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import reduce
 
@@ -161,6 +161,22 @@ def typed_items(raw: Column) -> Parsed:
     return Parsed(
         F.transform(raw, _item), F.coalesce(F.exists(raw, _has_invalid_number), F.lit(False))
     )
+
+
+def list_invalid(given: Column, listed: Column) -> Column:
+    """Return true where a text was given that `from_json` made no list of objects of."""
+    return text(given).isNotNull() & (listed.isNull() | F.exists(listed, lambda i: i.isNull()))
+
+
+def numbers_invalid(listed: Column, *, whole: Iterable[str], amounts: Iterable[str]) -> Column:
+    """Return true where one of these fields of a list's objects, as text, is not a number."""
+    whole, amounts = list(whole), list(amounts)
+
+    def is_invalid(one: Column) -> Column:
+        flags = [whole_number(one[name]).is_invalid for name in whole]
+        return reduce(Column.__or__, flags + [amount(one[name]).is_invalid for name in amounts])
+
+    return F.exists(listed, is_invalid)
 
 
 def query_parameter(url: Column, name: str) -> Column:

@@ -214,8 +214,7 @@ def _unreadable() -> SparkColumn:
         ("contexts", F.col("custom_entities")),
         ("derived_contexts", F.col("derived_entities")),
     ):
-        has_other = F.coalesce(F.exists(entities, lambda entity: entity.isNull()), F.lit(True))
-        flags.append(_text(name).isNotNull() & has_other)
+        flags.append(parsing.list_invalid(F.col(name), entities))
     return reduce(SparkColumn.__or__, flags)
 
 
