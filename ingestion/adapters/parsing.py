@@ -73,6 +73,15 @@ def timestamp(column: Column, timezone: str | None = None) -> Parsed:
     return Parsed(value, raw.isNotNull() & value.isNull())
 
 
+def corrected_time(received: Column, sent: Column, created: Column) -> Column:
+    """Return when an event was created, by the clock of its receiver: received - (sent - created).
+
+    The sender's clock may be wrong, but by the same at both of its times. Null where one is.
+    """
+    queued = F.unix_micros(sent) - F.unix_micros(created)
+    return F.timestamp_micros(F.unix_micros(received) - queued)
+
+
 _ISO = (
     r"^[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.,][0-9]{1,9})?)?"
     r" ?([Zz]|UTC|GMT|[+-][0-9]{2}(:?[0-9]{2})?)?)?$"

@@ -215,8 +215,7 @@ def _event_ts() -> tuple[SparkColumn, SparkColumn]:
         parsing.timestamp(F.col(name))
         for name in ("timestamp", "originalTimestamp", "sentAt", "receivedAt")
     )
-    queued = F.unix_micros(sent.value) - F.unix_micros(original.value)
-    corrected = F.timestamp_micros(F.unix_micros(received.value) - queued)
+    corrected = parsing.corrected_time(received.value, sent.value, original.value)
     value = F.coalesce(given.value, corrected, original.value, received.value)
     return value, given.is_invalid | (given.value.isNull() & original.is_invalid)
 
