@@ -88,6 +88,23 @@ def test_a_rebuild_replaces_what_was_tampered_with_and_repeats(
         assert whole_state() == before
 
 
+def test_properties_that_are_no_json_are_rebuilt_as_they_were(
+    ingest: Any, event: Any, rebuilt: Any, whole_state: State, query: Query
+) -> None:
+    ingest([event(properties="{a: 1}"), event(event_id="e2", properties={"b": 1})])
+    ingest([event(event_id="e3", properties="{c: 1}"), event(properties="{d: 1}")])
+    before = whole_state()
+    for dates in (None, DateRange.parse("2026-03-01:2026-03-01")):
+        query("delete from raw.events returning 1")
+        assert rebuilt(dates).events == 3
+        assert whole_state() == before
+    assert query("select properties from raw.events order by event_id") == [
+        ({"unparsed": "{a: 1}"},),
+        ({"b": 1},),
+        ({"unparsed": "{c: 1}"},),
+    ]
+
+
 @pytest.mark.usefixtures("history")
 def test_loads_go_on_after_a_rebuild(
     ingest: Any, event: Any, rebuilt: Any, query: Query, lose_database: Callable[[], None]
