@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup up test soak lint format docs bench stop clean lock
+.PHONY: help setup up test soak lint format docs bench score stop clean lock
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ format: $(READY) ## Let ruff and sqlfluff mend what they can
 
 docs: $(READY) ## The dbt documentation with lineage, as one HTML file
 	@$(BIN)/clickmart docs
+
+score: $(READY) ## Score the marts against the generator's truth, row by row, at a million events
+	@$(BIN)/python benchmarks/score.py $(ARGS)
 
 bench: $(READY) ## Measure the figures of the README on this machine
 	@$(BIN)/python benchmarks/run.py $(ARGS)

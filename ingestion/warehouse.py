@@ -39,8 +39,12 @@ def build(settings: Settings, arguments: Sequence[str], on_progress: OnProgress)
 
 
 def rebuild(settings: Settings, on_progress: OnProgress) -> None:
-    """Make every model anew, from nothing and without the tests; call back with (done, total)."""
+    """Make every model anew, from nothing and without the tests; call back with (done, total).
+
+    The snapshots, which outlive their models, drop the versions of users who are gone.
+    """
     _run_quietly(settings, ["run", "--full-refresh"], on_progress)
+    _run_quietly(settings, ["snapshot"])
 
 
 def docs(settings: Settings) -> Path:

@@ -83,8 +83,12 @@ def is_behind(settings: Settings) -> bool:
 
 
 def invalidate(cursor: Any) -> None:
-    """Let the next `refresh` compute everything anew, as when rows were taken out of `raw`."""
+    """Let the next `refresh` and the next build of dbt's models compute everything anew.
+
+    For when rows were taken out of `raw`: both follow the rows that new loads bring.
+    """
     cursor.execute("delete from ops.aggregations")
+    cursor.execute("insert into ops.rewrites default values")
 
 
 def definitions(settings: Settings) -> dict[str, Any]:

@@ -5,23 +5,49 @@
     dbt's own way drops the views on a rebuilt table.
 #}
 {% materialization table, adapter='postgres' %}
-    {{ return(rebuild('table', sql, pre_hooks, post_hooks)) }}
+    {{ return(materialize('table', sql, pre_hooks, post_hooks)) }}
 {% endmaterialization %}
 
 {% materialization view, adapter='postgres' %}
-    {{ return(rebuild('view', sql, pre_hooks, post_hooks)) }}
+    {{ return(materialize('view', sql, pre_hooks, post_hooks)) }}
 {% endmaterialization %}
 
 
-{% macro rebuild(kind, sql, pre_hooks, post_hooks) %}
+{% macro materialize(kind, sql, pre_hooks, post_hooks) %}
     {% set target = this.incorporate(type=kind) %}
-    {% set fresh = make_intermediate_relation(target) %}
     {% set existing = standing_relation(this) %}
     {% set old = make_backup_relation(target, existing.type if existing else kind) %}
-    {% do drop_relation_if_exists(load_cached_relation(fresh)) %}
     {% do drop_relation_if_exists(load_cached_relation(old)) %}
     {% do run_hooks(pre_hooks, inside_transaction=False) %}
+    {% call statement('begin') %}select 1{% endcall %} {# dbt opens the transaction with it #}
     {% do run_hooks(pre_hooks, inside_transaction=True) %}
+    {% set todo = work_to_do(kind, sql, existing) %}
+    {% if todo.work == 'rebuild' %}
+        {% do rebuild(kind, sql, target, existing, old) %}
+    {% elif todo.work == 'follow' %}
+        {% do follow_new_loads(todo, target, sql) %}
+    {% else %}
+        {% call noop_statement('main', 'UNCHANGED', 'UNCHANGED') %}{{ sql }}{% endcall %}
+    {% endif %}
+    {% do note_model_state(todo) %}
+    {% do run_hooks(post_hooks, inside_transaction=True) %}
+    {% do apply_grants(target, config.get('grants'), should_revoke=should_revoke(existing, true)) %}
+    {% do persist_docs(target, model) %}
+    {% do adapter.commit() %}
+    {% if existing and todo.work == 'rebuild' %}
+        {# By SQL alone: dbt's cache would take the views, which stand on the new one, for gone. #}
+        {% call statement('drop_old') %}
+            drop {{ old.type }} if exists {{ old }} cascade
+        {% endcall %}
+    {% endif %}
+    {% do run_hooks(post_hooks, inside_transaction=False) %}
+    {{ return({'relations': [target]}) }}
+{% endmacro %}
+
+
+{% macro rebuild(kind, sql, target, existing, old) %}
+    {% set fresh = make_intermediate_relation(target) %}
+    {% do drop_relation_if_exists(load_cached_relation(fresh)) %}
     {% call statement('main') %}
         {% if kind == 'table' %}
             {{ get_create_table_as_sql(False, fresh, sql) }}
@@ -42,18 +68,6 @@
     {% endif %}
     {% do adapter.rename_relation(fresh, target) %}
     {% do rebind_views(views) %}
-    {% do run_hooks(post_hooks, inside_transaction=True) %}
-    {% do apply_grants(target, config.get('grants'), should_revoke=should_revoke(existing, true)) %}
-    {% do persist_docs(target, model) %}
-    {% do adapter.commit() %}
-    {% if existing %}
-        {# By SQL alone: dbt's cache would take the views, which stand on the new one, for gone. #}
-        {% call statement('drop_old') %}
-            drop {{ old.type }} if exists {{ old }} cascade
-        {% endcall %}
-    {% endif %}
-    {% do run_hooks(post_hooks, inside_transaction=False) %}
-    {{ return({'relations': [target]}) }}
 {% endmacro %}
 
 

@@ -108,46 +108,54 @@ figures as (
         ) as subject_figure,
         (select user_count from users) as core_figure
     union all
-    select
-        'users of all activity cohorts' as figure,
-        (
-            select coalesce(sum(cohort_user_count), 0)
-            from {{ ref("fct_user_cohorts_monthly") }}
-            where
-                cohort_type = 'activity'
-                and period_number = 0
-        ) as subject_figure,
-        (select user_count from cohort_users) as core_figure
-    union all
-    select
-        'buyers of all purchase cohorts' as figure,
-        (
-            select coalesce(sum(cohort_user_count), 0)
-            from {{ ref("fct_user_cohorts_monthly") }}
-            where
-                cohort_type = 'purchase'
-                and period_number = 0
-        ) as subject_figure,
-        (select buyer_count from cohort_orders) as core_figure
-    union all
-    select
-        'revenue of all activity cohorts' as figure,
-        (
-            select coalesce(sum(gross_revenue_amount), 0)
-            from {{ ref("fct_user_cohorts_monthly") }}
-            where cohort_type = 'activity'
-        ) as subject_figure,
-        (select gross_amount from cohort_orders) as core_figure
-    union all
-    select
-        'revenue of all purchase cohorts' as figure,
-        (
-            select coalesce(sum(gross_revenue_amount), 0)
-            from {{ ref("fct_user_cohorts_monthly") }}
-            where cohort_type = 'purchase'
-        ) as subject_figure,
-        (select gross_amount from cohort_orders) as core_figure
-    union all
+    {%- for period_type in ["month", "week"] %}
+        select
+            'users of all activity cohorts by {{ period_type }}' as figure,
+            (
+                select coalesce(sum(cohort_user_count), 0)
+                from {{ ref("fct_user_cohorts") }}
+                where
+                    period_type = '{{ period_type }}'
+                    and cohort_type = 'activity'
+                    and period_number = 0
+            ) as subject_figure,
+            (select user_count from cohort_users) as core_figure
+        union all
+        select
+            'buyers of all purchase cohorts by {{ period_type }}' as figure,
+            (
+                select coalesce(sum(cohort_user_count), 0)
+                from {{ ref("fct_user_cohorts") }}
+                where
+                    period_type = '{{ period_type }}'
+                    and cohort_type = 'purchase'
+                    and period_number = 0
+            ) as subject_figure,
+            (select buyer_count from cohort_orders) as core_figure
+        union all
+        select
+            'revenue of all activity cohorts by {{ period_type }}' as figure,
+            (
+                select coalesce(sum(gross_revenue_amount), 0)
+                from {{ ref("fct_user_cohorts") }}
+                where
+                    period_type = '{{ period_type }}'
+                    and cohort_type = 'activity'
+            ) as subject_figure,
+            (select gross_amount from cohort_orders) as core_figure
+        union all
+        select
+            'revenue of all purchase cohorts by {{ period_type }}' as figure,
+            (
+                select coalesce(sum(gross_revenue_amount), 0)
+                from {{ ref("fct_user_cohorts") }}
+                where
+                    period_type = '{{ period_type }}'
+                    and cohort_type = 'purchase'
+            ) as subject_figure,
+            (select gross_amount from cohort_orders) as core_figure
+        union all
+    {%- endfor %}
     select
         'revenue of the channels' as figure,
         (

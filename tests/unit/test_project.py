@@ -196,6 +196,16 @@ def test_every_report_stands_in_an_exposure(manifest: Node, models: dict[str, No
     assert reports == exposed
 
 
+def test_every_snapshot_says_its_grain_and_its_columns(manifest: Node) -> None:
+    snapshots = [node for key, node in manifest["nodes"].items() if key.startswith("snapshot.")]
+    assert {node["schema"] for node in snapshots} == {"snapshots"}
+    meta = set(snapshots[0]["config"]["snapshot_meta_column_names"].values()) - {None}
+    for snapshot in snapshots:
+        assert snapshot["description"].lstrip().startswith("One row per ")
+        assert {snapshot["config"]["unique_key"], *meta} <= set(snapshot["columns"])
+        assert all(column["description"].strip() for column in snapshot["columns"].values())
+
+
 def test_every_var_stands_once_in_the_project_file() -> None:
     declared = set(yaml.safe_load((PROJECT_DIR / "dbt_project.yml").read_text())["vars"])
     used, with_default = set(), set()

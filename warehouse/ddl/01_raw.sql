@@ -98,6 +98,12 @@ create table if not exists ops.erasures (
     marts_rebuilt_at timestamptz
 );
 
+-- When events were taken out of `raw`, or it was written anew: dbt's models start anew after it.
+create table if not exists ops.rewrites (
+    rewrite_id bigint generated always as identity primary key,
+    rewritten_at timestamptz not null default clock_timestamp()
+);
+
 create table if not exists raw.events (
     event_id text primary key,
     event_type text not null,

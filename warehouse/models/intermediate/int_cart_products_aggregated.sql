@@ -4,10 +4,11 @@ with sessionized_events as (
         event_type,
         event_at,
         event_date,
+        visitor_id,
         session_id,
         session_event_number
     from {{ ref("int_events_sessionized") }}
-    where event_type in ('add_to_cart', 'remove_from_cart')
+    where event_type in ('add_to_cart', 'remove_from_cart') and {{ of_changed_visitors() }}
 ),
 
 events as (
@@ -15,7 +16,7 @@ events as (
         event_id,
         coalesce(currency, '{{ var("reporting_currency") }}') as currency
     from {{ ref("stg_raw__events") }}
-    where event_type in ('add_to_cart', 'remove_from_cart')
+    where event_type in ('add_to_cart', 'remove_from_cart') and {{ of_changed_visitors() }}
 ),
 
 items as (
@@ -35,6 +36,7 @@ rates as (
 cart_lines as (
     select
         sessionized_events.session_id,
+        sessionized_events.visitor_id,
         items.product_id,
         case
             when sessionized_events.event_type = 'add_to_cart' then items.quantity else 0
@@ -65,6 +67,7 @@ cart_lines as (
 final as (
     select
         session_id,
+        visitor_id,
         product_id,
         sum(added_quantity) as added_quantity,
         sum(removed_quantity) as removed_quantity,
@@ -73,7 +76,7 @@ final as (
             max(unit_price_amount) filter (where price_recency_number = 1) as numeric(24, 4)
         ) as unit_price_amount
     from cart_lines
-    group by session_id, product_id
+    group by session_id, visitor_id, product_id
 )
 
 select * from final

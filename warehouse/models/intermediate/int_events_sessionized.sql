@@ -9,6 +9,7 @@ with events as (
         case when trim(source_session_id) <> '' then source_session_id end as source_session_id,
         is_declared_bot
     from {{ ref("stg_raw__events") }}
+    where {{ of_changed_visitors() }}
 ),
 
 visitors as (
@@ -17,6 +18,7 @@ visitors as (
         user_id,
         user_key
     from {{ ref("int_visitors_identified") }}
+    where {{ of_changed_visitors() }}
 ),
 
 session_starts_flagged as (

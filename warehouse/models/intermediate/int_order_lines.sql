@@ -12,15 +12,18 @@ with items as (
 purchase_events as (
     select
         event_id,
+        visitor_id,
         order_key,
         order_event_number
     from {{ ref("int_purchase_events") }}
+    where {{ of_changed_visitors() }}
 ),
 
 -- A reloaded thank-you page repeats its order's lines: the first event's stand.
 lines_ranked as (
     select
         purchase_events.order_key,
+        purchase_events.visitor_id,
         items.line_id,
         items.product_id,
         items.quantity,
@@ -39,6 +42,7 @@ final as (
     select
         {{ hash_key(["cast(order_key as text)", "line_id"]) }} as order_line_key,
         order_key,
+        visitor_id,
         line_id,
         product_id,
         quantity,

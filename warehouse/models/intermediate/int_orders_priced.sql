@@ -1,5 +1,7 @@
 with purchase_events as (
-    select * from {{ ref("int_purchase_events") }}
+    select *
+    from {{ ref("int_purchase_events") }}
+    where {{ of_changed_visitors() }}
 ),
 
 order_lines as (
@@ -10,6 +12,7 @@ order_lines as (
         sum(source_gross_amount) as source_gross_amount,
         sum(source_discount_amount) as source_discount_amount
     from {{ ref("int_order_lines") }}
+    where {{ of_changed_visitors() }}
     group by order_key
 ),
 

@@ -8,6 +8,7 @@ with items as (
         brand,
         source_unit_price_amount
     from {{ ref("stg_raw__event_items") }}
+    where {{ of_new_loads() }}
 ),
 
 events as (
@@ -15,8 +16,10 @@ events as (
         event_id,
         event_at,
         event_date,
+        load_id,
         coalesce(currency, '{{ var("reporting_currency") }}') as currency
     from {{ ref("stg_raw__events") }}
+    where {{ of_new_loads() }}
 ),
 
 observations as (
@@ -27,6 +30,7 @@ observations as (
         items.brand,
         items.source_unit_price_amount,
         events.currency,
+        events.load_id,
         min(events.event_at) as first_seen_at,
         max(events.event_at) as last_seen_at,
         max(events.event_date) as last_seen_date,
@@ -43,7 +47,8 @@ observations as (
         items.category,
         items.brand,
         items.source_unit_price_amount,
-        events.currency
+        events.currency,
+        events.load_id
 ),
 
 final as (
@@ -51,7 +56,7 @@ final as (
         {{ hash_key([
             "product_id", "coalesce(product_name, '')", "coalesce(category, '')",
             "coalesce(brand, '')", "coalesce(cast(source_unit_price_amount as text), '')",
-            "currency"
+            "currency", "cast(load_id as text)"
         ]) }} as product_observation_key,
         product_id,
         product_name,
@@ -59,6 +64,7 @@ final as (
         brand,
         source_unit_price_amount,
         currency,
+        load_id,
         first_seen_at,
         last_seen_at,
         last_seen_date,

@@ -9,7 +9,7 @@ with events as (
         coupon,
         coalesce(currency, '{{ var("reporting_currency") }}') as currency
     from {{ ref("stg_raw__events") }}
-    where event_type = 'purchase'
+    where event_type = 'purchase' and {{ of_changed_visitors() }}
 ),
 
 sessionized_events as (
@@ -21,7 +21,7 @@ sessionized_events as (
         user_key,
         session_id
     from {{ ref("int_events_sessionized") }}
-    where event_type = 'purchase'
+    where event_type = 'purchase' and {{ of_changed_visitors() }}
 ),
 
 orders_keyed as (

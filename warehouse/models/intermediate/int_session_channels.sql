@@ -4,6 +4,7 @@ with sessions as (
         user_key,
         started_at
     from {{ ref("int_sessions_aggregated") }}
+    where {{ of_changed_users() }}
 ),
 
 session_traffic as (
@@ -60,6 +61,7 @@ stretches_opened as (
 final as (
     select
         session_id,
+        user_key,
         channel,
         case
             when started_at <= {{ later_by("opened_at", var("attribution_lookback_days"), "days") }}

@@ -1,11 +1,12 @@
 with sessionized_events as (
     select
         event_id,
+        visitor_id,
         session_id,
         session_event_number,
         is_session_end
     from {{ ref("int_events_sessionized") }}
-    where session_event_number = 1 or is_session_end
+    where (session_event_number = 1 or is_session_end) and {{ of_changed_visitors() }}
 ),
 
 events as (
@@ -18,11 +19,13 @@ events as (
         os,
         country
     from {{ ref("stg_raw__events") }}
+    where {{ of_changed_visitors() }}
 ),
 
 edge_events as (
     select
         sessionized_events.session_id,
+        sessionized_events.visitor_id,
         sessionized_events.session_event_number = 1 as is_session_start,
         sessionized_events.is_session_end,
         events.page_url,
@@ -39,6 +42,7 @@ edge_events as (
 final as (
     select
         session_id,
+        visitor_id,
         max(page_url) filter (where is_session_start) as landing_page_url,
         max(page_type) filter (where is_session_start) as landing_page_type,
         max(page_url) filter (where is_session_end) as exit_page_url,
@@ -48,7 +52,7 @@ final as (
         max(os) filter (where is_session_start) as os,
         max(country) filter (where is_session_start) as country
     from edge_events
-    group by session_id
+    group by session_id, visitor_id
 )
 
 select * from final

@@ -9,15 +9,19 @@ with events as (
         utm_campaign,
         click_id
     from {{ ref("stg_raw__events") }}
-    where coalesce(utm_source, utm_medium, utm_campaign, click_id, referrer) is not null
+    where
+        coalesce(utm_source, utm_medium, utm_campaign, click_id, referrer) is not null
+        and {{ of_changed_visitors() }}
 ),
 
 sessionized_events as (
     select
         event_id,
+        visitor_id,
         session_id,
         session_event_number
     from {{ ref("int_events_sessionized") }}
+    where {{ of_changed_visitors() }}
 ),
 
 referrals_named as (
@@ -61,6 +65,7 @@ traffic_told as (
 traffic_ranked as (
     select
         sessionized_events.session_id,
+        sessionized_events.visitor_id,
         traffic_told.*,
         row_number() over (
             partition by sessionized_events.session_id
@@ -74,6 +79,7 @@ traffic_ranked as (
 final as (
     select
         session_id,
+        visitor_id,
         traffic_source,
         traffic_medium,
         traffic_campaign,

@@ -8,6 +8,7 @@ with events as (
         visitor_session_number,
         is_declared_bot
     from {{ ref("int_events_sessionized") }}
+    where {{ of_changed_visitors() }}
 ),
 
 identified_events as (
@@ -16,7 +17,7 @@ identified_events as (
         session_event_number,
         user_key
     from {{ ref("int_events_sessionized") }}
-    where user_id is not null
+    where user_id is not null and {{ of_changed_visitors() }}
 ),
 
 visitors as (
@@ -24,6 +25,7 @@ visitors as (
         visitor_id,
         user_key
     from {{ ref("int_visitors_identified") }}
+    where {{ of_changed_visitors() }}
 ),
 
 sessions as (
@@ -41,6 +43,10 @@ sessions as (
         count(*) filter (where event_type = 'add_to_cart') as add_to_cart_count,
         count(*) filter (where event_type = 'remove_from_cart') as remove_from_cart_count,
         count(*) filter (where event_type = 'checkout_start') as checkout_start_count,
+        min(event_at) filter (where event_type = 'add_to_cart') as first_added_at,
+        max(event_at) filter (
+            where event_type in ('add_to_cart', 'remove_from_cart')
+        ) as last_cart_change_at,
         bool_or(is_declared_bot) as is_declared_bot
     from events
     group by session_id, visitor_id
@@ -75,6 +81,8 @@ final as (
         cast(sessions.add_to_cart_count as integer) as add_to_cart_count,
         cast(sessions.remove_from_cart_count as integer) as remove_from_cart_count,
         cast(sessions.checkout_start_count as integer) as checkout_start_count,
+        sessions.first_added_at,
+        sessions.last_cart_change_at,
         sessions.is_declared_bot
     from sessions
     inner join visitors

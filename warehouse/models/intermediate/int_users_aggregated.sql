@@ -1,7 +1,7 @@
 with visitor_days as (
     select *
     from {{ ref("int_visitor_days_aggregated") }}
-    where {{ is_counted() }}
+    where {{ is_counted() }} and {{ of_changed_users() }}
 ),
 
 sessions as (
@@ -13,7 +13,7 @@ sessions as (
         device_type,
         country
     from {{ ref("fct_sessions") }}
-    where {{ is_counted() }}
+    where {{ is_counted() }} and {{ of_changed_users() }}
 ),
 
 orders as (
@@ -23,7 +23,7 @@ orders as (
         gross_amount,
         refund_amount
     from {{ ref("fct_orders") }}
-    where {{ is_counted() }}
+    where {{ is_counted() }} and {{ of_changed_users() }}
 ),
 
 users as (

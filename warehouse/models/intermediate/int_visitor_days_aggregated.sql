@@ -6,6 +6,7 @@ with events as (
         user_id,
         user_key
     from {{ ref("int_events_sessionized") }}
+    where {{ of_changed_visitors() }}
 ),
 
 identities as (
@@ -13,6 +14,7 @@ identities as (
         visitor_id,
         user_id
     from {{ ref("int_visitors_identified") }}
+    where {{ of_changed_visitors() }}
 ),
 
 visitors as (
@@ -20,6 +22,7 @@ visitors as (
         visitor_id,
         is_bot
     from {{ ref("int_visitors_flagged") }}
+    where {{ of_changed_visitors() }}
 ),
 
 visitor_days as (

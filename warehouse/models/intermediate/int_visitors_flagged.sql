@@ -8,6 +8,7 @@ with sessions as (
         {{ seconds_between("started_at", "ended_at") }} as exact_seconds,
         is_declared_bot
     from {{ ref("int_sessions_aggregated") }}
+    where {{ of_changed_visitors() }}
 ),
 
 final as (

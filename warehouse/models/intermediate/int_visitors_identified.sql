@@ -1,6 +1,7 @@
 with visitors as (
     select distinct visitor_id
     from {{ ref("stg_raw__events") }}
+    where {{ of_changed_visitors() }}
 ),
 
 identified_events as (
@@ -10,7 +11,7 @@ identified_events as (
         visitor_id,
         user_id
     from {{ ref("stg_raw__events") }}
-    where user_id is not null
+    where user_id is not null and {{ of_changed_visitors() }}
 ),
 
 user_ids_ranked as (

@@ -1,20 +1,24 @@
 with cohorts as (
-    select * from {{ ref("fct_user_cohorts_monthly") }}
+    select * from {{ ref("fct_user_cohorts") }}
+    where period_type = 'month'
 ),
 
 final as (
     select
         cast(cohort_type as varchar(20)) as cohort_type,
-        cohort_month,
+        cohort_start_date as cohort_month,
         period_number,
-        month_start_date,
+        period_start_date as month_start_date,
         cohort_user_count,
         active_user_count,
         retention_rate,
         gross_revenue_amount,
         cumulative_revenue_amount,
-        cast(cumulative_revenue_amount / nullif(cohort_user_count, 0) as numeric(24, 4))
-            as cumulative_revenue_per_user_amount
+        cumulative_revenue_per_user_amount,
+        previous_active_user_count,
+        active_user_count_change_rate,
+        previous_gross_revenue_amount,
+        gross_revenue_change_rate
     from cohorts
 )
 

@@ -27,66 +27,8 @@ users_dated as (
     cross join today
 ),
 
--- Every order ends in a unique column, so that equal buyers are split the same way each time.
-buyers_scored as (
-    select
-        user_key,
-        ntile(5) over (order by last_order_date, user_key) as recency_score,
-        ntile(5) over (
-            order by order_count, order_day_count, user_key
-        ) as frequency_score,
-        ntile(5) over (
-            order by coalesce(net_revenue_amount, 0), user_key
-        ) as monetary_score
-    from users_dated
-    where order_count > 0
-),
-
-measured as (
-    select
-        users_dated.*,
-        buyers_scored.recency_score,
-        buyers_scored.frequency_score,
-        buyers_scored.monetary_score,
-        {{ elapsed_days("users_dated.first_seen_date", "users_dated.as_of_date") }}
-            as days_since_first_seen,
-        {{ elapsed_days("users_dated.last_seen_date", "users_dated.as_of_date") }}
-            as days_since_last_seen,
-        {{ elapsed_days("users_dated.last_order_date", "users_dated.as_of_date") }}
-            as days_since_last_order,
-        users_dated.order_day_count - 1 as repeat_order_day_count,
-        {{ elapsed_days("users_dated.first_order_date", "users_dated.last_order_date") }}
-            as recency_days,
-        {{ elapsed_days("users_dated.first_order_date", "users_dated.as_of_date") }} as age_days
-    from users_dated
-    left join buyers_scored on users_dated.user_key = buyers_scored.user_key
-),
-
 final as (
-    select
-        user_key,
-        as_of_date,
-        days_since_first_seen,
-        days_since_last_seen,
-        days_since_last_order,
-        recency_score,
-        frequency_score,
-        monetary_score,
-        case when order_count > 0 then repeat_order_day_count end as frequency,
-        recency_days,
-        age_days,
-        -- The first rule that fits decides.
-        case
-            when monetary_score = 5 and net_revenue_amount > 0 then 'High Value'
-            when order_count > 0 then 'Converted'
-            when days_since_first_seen < {{ var("segment_new_days") }} then 'New'
-            when
-                session_count > 1
-                and days_since_last_seen < {{ var("segment_active_days") }}
-                then 'Engaged'
-            else 'Inactive'
-        end as segment
-    from measured
+    {{ segmented_users("users_dated") | indent(4) }}
 )
 
 select * from final

@@ -1,86 +1,50 @@
 {%- set models = [
-    "first_touch", "last_touch", "last_non_direct", "linear", "position_based", "time_decay"
+    "first_touch", "last_touch", "last_non_direct", "linear", "position_based", "time_decay",
+    "markov"
 ] %}
-with orders as (
+with order_touches as (
     select
-        order_key,
-        session_id,
-        user_key,
-        ordered_at,
-        order_date,
-        gross_amount
-    from {{ ref("fct_orders") }}
-    where {{ is_counted() }}
+        *,
+        {{ seconds_between("touched_at", "ordered_at") }} as seconds_to_order
+    from {{ ref("int_order_touches") }}
 ),
 
-sessions as (
+removal_effects as (
     select
-        session_id,
-        user_key,
-        started_at,
-        channel
-    from {{ ref("fct_sessions") }}
-    where {{ is_counted() }}
+        channel,
+        removal_effect
+    from {{ ref("int_channel_removal_effects") }}
 ),
 
--- The order's own session is always a touch, even where another user ended it.
-touched_sessions as (
+touches_weighed as (
     select
-        order_key,
-        session_id
-    from orders
-    union
-    select
-        orders.order_key,
-        sessions.session_id
-    from orders
-    inner join sessions
-        on
-            orders.user_key = sessions.user_key
-            and orders.ordered_at >= sessions.started_at
-            and orders.ordered_at
-            <= {{ later_by("sessions.started_at", var("attribution_lookback_days"), "day") }}
-),
-
-touches_numbered as (
-    select
-        orders.order_key,
-        orders.user_key,
-        orders.order_date,
-        orders.gross_amount,
-        sessions.session_id,
-        sessions.channel,
-        sessions.started_at as touched_at,
-        row_number() over (
-            partition by orders.order_key
-            order by sessions.started_at, sessions.session_id
-        ) as touch_number,
+        order_touches.*,
         -- Where every touch is direct, this is the last of them.
         row_number() over (
-            partition by orders.order_key
+            partition by order_touches.order_key
             order by
-                case when sessions.channel = 'Direct' then 1 else 0 end,
-                sessions.started_at desc,
-                sessions.session_id desc
+                case when order_touches.channel = 'Direct' then 1 else 0 end,
+                order_touches.touch_number desc
         ) as last_non_direct_rank,
-        count(*) over (partition by orders.order_key) as touch_count,
         -- A touch weighs half of one that came 7 days later. Rounded, so that sums do not depend on
         -- the order of adding up; never to 0, however long the order's own session lasted.
         cast(
             power(
                 0.5,
                 least(
-                    cast(
-                        {{ seconds_between("sessions.started_at", "orders.ordered_at") }} / 604800.0
-                        as double precision
-                    ),
+                    cast(order_touches.seconds_to_order / 604800.0 as double precision),
                     39
                 )
             ) as numeric(18, 12)
-        ) as decayed_weight
-    from touched_sessions
-    inner join orders on touched_sessions.order_key = orders.order_key
-    inner join sessions on touched_sessions.session_id = sessions.session_id
+        ) as decayed_weight,
+        -- A channel's removal effect counts once in each order, shared by its touches.
+        cast(
+            removal_effects.removal_effect / count(*) over (
+                partition by order_touches.order_key, order_touches.channel
+            ) as numeric(26, 24)
+        ) as removal_weight
+    from order_touches
+    inner join removal_effects on order_touches.channel = removal_effects.channel
 ),
 
 touches_shared as (
@@ -96,8 +60,9 @@ touches_shared as (
             when touch_number in (1, touch_count) then 0.4
             else 0.2 / (touch_count - 2)
         end as position_based_share,
-        decayed_weight / sum(decayed_weight) over (partition by order_key) as time_decay_share
-    from touches_numbered
+        decayed_weight / sum(decayed_weight) over (partition by order_key) as time_decay_share,
+        removal_weight / sum(removal_weight) over (partition by order_key) as markov_share
+    from touches_weighed
 ),
 
 models_stacked as (
@@ -113,7 +78,7 @@ models_stacked as (
             touch_number,
             touch_count,
             gross_amount,
-            cast({{ model }}_share as numeric) as touch_share
+            cast({{ model }}_share as numeric(19, 18)) as touch_share
         from touches_shared
         where {{ model }}_share > 0
         {%- if not loop.last %}

@@ -4,6 +4,7 @@ with devices as (
         coalesce(browser, '(unknown)') as browser,
         coalesce(os, '(unknown)') as os
     from {{ ref("stg_raw__events") }}
+    where {{ of_new_loads() }}
 ),
 
 final as (

@@ -1,5 +1,7 @@
 with visitors as (
-    select * from {{ ref("int_visitors_flagged") }}
+    select *
+    from {{ ref("int_visitors_flagged") }}
+    where {{ of_changed_visitors() }}
 ),
 
 identities as (
@@ -7,6 +9,7 @@ identities as (
         visitor_id,
         user_key
     from {{ ref("int_visitors_identified") }}
+    where {{ of_changed_visitors() }}
 ),
 
 visitor_users as (
@@ -14,6 +17,7 @@ visitor_users as (
         visitor_id,
         count(distinct user_key) as user_count
     from {{ ref("int_visitor_days_aggregated") }}
+    where {{ of_changed_visitors() }}
     group by visitor_id
 ),
 

@@ -12,11 +12,10 @@ with cart_products as (
 cart_events as (
     select
         session_id,
-        min(event_at) filter (where event_type = 'add_to_cart') as first_added_at,
-        max(event_at) as last_changed_at
-    from {{ ref("int_events_sessionized") }}
-    where event_type in ('add_to_cart', 'remove_from_cart')
-    group by session_id
+        first_added_at,
+        last_cart_change_at
+    from {{ ref("int_sessions_aggregated") }}
+    where add_to_cart_count > 0 and {{ of_changed_users() }}
 ),
 
 sessions as (
@@ -31,7 +30,7 @@ sessions as (
         channel,
         is_bot
     from {{ ref("fct_sessions") }}
-    where add_to_cart_count > 0
+    where add_to_cart_count > 0 and {{ of_changed_users() }}
 ),
 
 orders as (
@@ -40,6 +39,7 @@ orders as (
         user_key,
         ordered_at
     from {{ ref("int_orders_priced") }}
+    where {{ of_changed_users() }}
 ),
 
 recoveries_ranked as (
@@ -67,7 +67,7 @@ final as (
         sessions.user_key,
         sessions.session_date as cart_date,
         cart_events.first_added_at,
-        cart_events.last_changed_at,
+        cart_events.last_cart_change_at as last_changed_at,
         cast(coalesce(cart_products.added_quantity, 0) as bigint) as added_quantity,
         cast(coalesce(cart_products.removed_quantity, 0) as bigint) as removed_quantity,
         cast(coalesce(cart_products.final_quantity, 0) as bigint) as final_quantity,

@@ -1,5 +1,7 @@
 with events as (
-    select * from {{ ref("stg_raw__events") }}
+    select *
+    from {{ ref("stg_raw__events") }}
+    where {{ of_changed_visitors() }}
 ),
 
 sessionized_events as (
@@ -9,6 +11,7 @@ sessionized_events as (
         session_id,
         session_event_number
     from {{ ref("int_events_sessionized") }}
+    where {{ of_changed_visitors() }}
 ),
 
 visitors as (
@@ -16,6 +19,7 @@ visitors as (
         visitor_id,
         is_bot
     from {{ ref("int_visitors_flagged") }}
+    where {{ of_changed_visitors() }}
 ),
 
 items as (
@@ -23,6 +27,7 @@ items as (
         event_id,
         count(*) as item_count
     from {{ ref("stg_raw__event_items") }}
+    where {{ of_changed_visitors("event_id", of="stg_raw__events") }}
     group by event_id
 ),
 

@@ -1,5 +1,7 @@
 with order_lines as (
-    select * from {{ ref("int_order_lines") }}
+    select *
+    from {{ ref("int_order_lines") }}
+    where {{ of_changed_visitors() }}
 ),
 
 orders as (
@@ -13,6 +15,7 @@ orders as (
         rate,
         reporting_rate
     from {{ ref("int_orders_priced") }}
+    where {{ of_changed_visitors() }}
 ),
 
 visitors as (
@@ -29,6 +32,7 @@ final as (
         order_lines.line_id,
         order_lines.product_id,
         orders.session_id,
+        orders.visitor_id,
         orders.user_key,
         orders.ordered_at,
         orders.order_date,

@@ -1,5 +1,7 @@
 with orders as (
-    select * from {{ ref("int_orders_priced") }}
+    select *
+    from {{ ref("int_orders_priced") }}
+    where {{ of_changed_users() }}
 ),
 
 refunds as (

@@ -5,7 +5,7 @@ with events as (
         source_order_amount,
         currency
     from {{ ref("stg_raw__events") }}
-    where event_type = 'refund'
+    where event_type = 'refund' and {{ of_changed_visitors() }}
 ),
 
 sessionized_events as (
@@ -16,7 +16,7 @@ sessionized_events as (
         visitor_id,
         user_key
     from {{ ref("int_events_sessionized") }}
-    where event_type = 'refund'
+    where event_type = 'refund' and {{ of_changed_visitors() }}
 ),
 
 items as (
@@ -38,6 +38,7 @@ orders as (
         currency,
         gross_amount
     from {{ ref("int_orders_priced") }}
+    where {{ of_changed_visitors() }}
 ),
 
 visitors as (
@@ -80,6 +81,7 @@ final as (
         refunds.event_id,
         refunds.order_key,
         refunds.order_id,
+        refunds.visitor_id,
         refunds.user_key,
         refunds.refunded_at,
         refunds.refund_date,

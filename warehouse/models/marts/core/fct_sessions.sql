@@ -1,5 +1,7 @@
 with sessions as (
-    select * from {{ ref("int_sessions_aggregated") }}
+    select *
+    from {{ ref("int_sessions_aggregated") }}
+    where {{ of_changed_users() }}
 ),
 
 edges as (
@@ -7,7 +9,9 @@ edges as (
 ),
 
 channels as (
-    select * from {{ ref("int_session_channels") }}
+    select *
+    from {{ ref("int_session_channels") }}
+    where {{ of_changed_users() }}
 ),
 
 visitors as (

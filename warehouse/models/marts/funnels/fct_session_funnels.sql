@@ -2,21 +2,28 @@
 with sessions as (
     select
         session_id,
+        visitor_id,
         user_key,
         session_date,
         device_type,
         channel
     from {{ ref("fct_sessions") }}
-    where {{ is_counted() }}
+    where {{ is_counted() }} and {{ of_changed_visitors() }}
 ),
 
 funnels as (
-    {{ funnel(ref("fct_events"), "session_id", steps, where=is_counted()) | indent(4) }}
+    {{ funnel(
+        ref("fct_events"),
+        "session_id",
+        steps,
+        where=is_counted() ~ " and " ~ of_changed_visitors()
+    ) | indent(4) }}
 ),
 
 final as (
     select
         sessions.session_id,
+        sessions.visitor_id,
         sessions.user_key,
         sessions.session_date,
         sessions.device_type,

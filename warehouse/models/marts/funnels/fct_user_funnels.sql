@@ -5,7 +5,8 @@ with funnels as (
         "user_key",
         steps,
         window=var("user_funnel_window_days") ~ " days",
-        where=is_counted()
+        where=is_counted() ~ " and " ~ of_changed_users() ~ " and "
+            ~ of_changed_users("visitor_id", of="int_visitor_days_aggregated")
     ) | indent(4) }}
 ),
 

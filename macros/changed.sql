@@ -1,0 +1,34 @@
+{#
+    Marks for models that follow new loads (materialized incremental; see
+    macros/materializations/incremental.sql). As written they select everything, so that a compiled
+    model can be run as it stands; a build that only follows the new loads puts a condition in
+    their place. The column must be the model's key of change: a visitor, a user or a load.
+#}
+
+{#
+    The rows of the visitors that new loads have touched (incremental_strategy by_visitor). Where a
+    relation has no visitor_id, `of` names a model that has it beside the same column.
+#}
+{% macro of_changed_visitors(column="visitor_id", of=none) -%}
+    {{ of_changed("visitor_id", "int_changed_visitors", column, of) }}
+{%- endmacro %}
+
+{# The rows of the users that new loads have touched (incremental_strategy by_user); as above. #}
+{% macro of_changed_users(column="user_key", of=none) -%}
+    {{ of_changed("user_key", "int_changed_users", column, of) }}
+{%- endmacro %}
+
+{% macro of_changed(key, changes, column, of) -%}
+    {%- set source = none -%}
+    {#- A unit test knows its inputs alone. -#}
+    {%- if model is defined and model.resource_type != "unit_test" -%}
+        {%- set _ = ref(changes) -%}
+        {%- set source = ref(of) if of else none -%}
+    {%- endif -%}
+    true /* follow: {{ column }} of changed {{ key }} in {{ source }} */
+{%- endmacro %}
+
+{# The rows that came with new loads (incremental_strategy by_load). #}
+{% macro of_new_loads(column="load_id") -%}
+    true /* follow: {{ column }} of new loads */
+{%- endmacro %}

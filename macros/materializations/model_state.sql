@@ -1,0 +1,136 @@
+{#
+    What a model was built from: `ops.model_states` holds, for each, a fingerprint of its definition
+    and of all it stands on (compiled SQL, contract, seeds, the definitions before it), and the last
+    load it has taken in. From both follows what a build has to do:
+
+    - rebuild: never built, the fingerprint differs, or --full-refresh is given;
+    - follow: only new loads have come since (incremental models);
+    - nothing: neither.
+
+    So an edited model, macro, var or seed rebuilds all that depends on it, without a flag.
+#}
+
+{% macro create_model_states() %}
+    create schema if not exists ops;
+    create table if not exists ops.model_states (
+        model text primary key,
+        fingerprint text not null,
+        -- The last load whose events are in it; null where it does not depend on loads.
+        load_id bigint,
+        built_at timestamptz not null default clock_timestamp()
+    )
+{% endmacro %}
+
+
+{% macro work_to_do(kind, sql, existing) %}
+    {# A mapping: `work` (rebuild, follow or nothing), `fingerprint`, `load_id` and `since_load_id`. #}
+    {% set ground = states_of_parents(model, known_states()) %}
+    {% set fingerprint = local_md5(
+        [kind, sql, model.contract.checksum, config.get('indexes')] | string ~ ground.fingerprint
+    ) %}
+    {% set state = ground.states.get(this.schema ~ '.' ~ this.identifier) %}
+    {% set result = {
+        'work': 'rebuild', 'fingerprint': fingerprint, 'load_id': ground.load_id,
+        'since_load_id': state.load_id if state else none
+    } %}
+    {% if not existing or should_full_refresh() or ground.is_unknown %}
+        {{ return(result) }}
+    {% endif %}
+    {% if not state or state.fingerprint != fingerprint or existing.type != kind %}
+        {{ return(result) }}
+    {% endif %}
+    {% set is_new = state.load_id != ground.load_id or var('backfill_from') is not none %}
+    {% if kind == 'view' or ground.load_id is none or not is_new %}
+        {% do result.update({'work': 'nothing'}) %}
+    {% elif model.config.materialized == 'incremental' and state.load_id <= ground.load_id
+        and is_worth_following(state.load_id) %}
+        {% do result.update({'work': 'follow'}) %}
+    {% endif %}
+    {{ return(result) }}
+{% endmacro %}
+
+
+{% macro is_worth_following(since_load_id) %}
+    {# Where new loads touched most of the visitors or users, a rebuild costs less. #}
+    {% set strategy = config.get('incremental_strategy') %}
+    {% if strategy == 'by_load' %}
+        {{ return(true) }}
+    {% endif %}
+    {% set changes = ref('int_changed_visitors' if strategy == 'by_visitor' else 'int_changed_users') %}
+    {{ return(run_query(
+        "select count(*) filter (where load_id > " ~ since_load_id ~ ") <= "
+        ~ var('follow_max_share') ~ " * count(*) from " ~ changes
+    ).rows[0][0]) }}
+{% endmacro %}
+
+
+{% macro known_states() %}
+    {% set states = {} %}
+    {% for row in run_query('select model, fingerprint, load_id from ops.model_states').rows %}
+        {% do states.update({row[0]: {'fingerprint': row[1], 'load_id': row[2]}}) %}
+    {% endfor %}
+    {{ return(states) }}
+{% endmacro %}
+
+
+{% macro states_of_parents(node, states) %}
+    {# What a node stands on, taken together: the fingerprints of all, and the earliest load. #}
+    {% set found = namespace(parts=[], load_id=none, is_unknown=false) %}
+    {% for parent_id in node.depends_on.nodes | sort %}
+        {% set part = state_of_parent(parent_id, states) %}
+        {% do found.parts.append(part.fingerprint) %}
+        {% set found.is_unknown = found.is_unknown or part.is_unknown %}
+        {% if found.load_id is none or (part.load_id is not none and part.load_id < found.load_id) %}
+            {% set found.load_id = part.load_id %}
+        {% endif %}
+    {% endfor %}
+    {{ return({
+        'fingerprint': found.parts | join, 'load_id': found.load_id,
+        'is_unknown': found.is_unknown, 'states': states
+    }) }}
+{% endmacro %}
+
+
+{% macro state_of_parent(parent_id, states) %}
+    {% set kind = parent_id.split('.')[0] %}
+    {% if kind == 'source' %}
+        {{ return(state_of_raw()) }}
+    {% endif %}
+    {% set parent = graph.nodes[parent_id] %}
+    {% if kind == 'seed' %}
+        {{ return({
+            'fingerprint': parent.checksum.checksum, 'load_id': none, 'is_unknown': false
+        }) }}
+    {% endif %}
+    {% set state = states.get(parent.schema ~ '.' ~ (parent.alias or parent.name)) %}
+    {% if not state %}
+        {{ return({'fingerprint': '', 'load_id': none, 'is_unknown': true}) }}
+    {% endif %}
+    {% set load_id = state.load_id %}
+    {% if parent.config.materialized == 'view' %}
+        {# A view is as new as what it reads. #}
+        {% set load_id = states_of_parents(parent, states).load_id %}
+    {% endif %}
+    {{ return({'fingerprint': state.fingerprint, 'load_id': load_id, 'is_unknown': false}) }}
+{% endmacro %}
+
+
+{% macro state_of_raw() %}
+    {# Loads are numbered in the order of their commits; a rewrite takes events out of earlier ones. #}
+    {% set row = run_query(
+        "select (select coalesce(max(load_id), 0) from ops.loads), "
+        ~ "(select coalesce(max(rewrite_id), 0) from ops.rewrites)"
+    ).rows[0] %}
+    {{ return({'fingerprint': row[1] | string, 'load_id': row[0], 'is_unknown': false}) }}
+{% endmacro %}
+
+
+{% macro note_model_state(todo) %}
+    {% do run_query(
+        "insert into ops.model_states (model, fingerprint, load_id) values ('"
+        ~ this.schema ~ '.' ~ this.identifier ~ "', '" ~ todo.fingerprint ~ "', "
+        ~ ('null' if todo.load_id is none else todo.load_id) ~ ") "
+        ~ "on conflict (model) do update set fingerprint = excluded.fingerprint, "
+        ~ "load_id = excluded.load_id, built_at = excluded.built_at"
+    ) %}
+{% endmacro %}

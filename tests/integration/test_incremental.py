@@ -1,0 +1,424 @@
+"""Incremental equals full refresh: however events are split into loads, late, repeated or shuffled.
+
+Events of several small worlds, which share nothing but products and days, come in a few loads with
+a build after each. Then everything is built anew, and every table must be what it was, row by row.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ingestion.dates import DateRange
+from ingestion.postgres import connect
+from ingestion.settings import Settings
+
+Row = dict[str, Any]
+Load = list[Row]
+Ingest = Callable[..., Any]
+LOAD_COUNT = 4
+START = datetime(2026, 3, 1, 9, tzinfo=timezone.utc)
+# Seconds between a visitor's events: at once, within a session, at its border, days later.
+GAPS = (0, 1, 10, 600, 1200, 1799, 1800, 1801, 2400, 7200, 86_400, 700_000)
+TYPES = (
+    *("page_view", "product_view", "product_view", "search", "add_to_cart", "add_to_cart"),
+    *("remove_from_cart", "checkout_start", "checkout_step", "purchase", "purchase", "refund"),
+    "wishlist",
+)
+WITH_ITEMS = {"product_view", "add_to_cart", "remove_from_cart", "purchase", "refund"}
+TRAFFIC: tuple[Row, ...] = (
+    {},
+    {},
+    {"utm_source": "google", "utm_medium": "cpc", "utm_campaign": "spring"},
+    {"utm_source": "newsletter", "utm_medium": "email"},
+    {"click_id": "click"},
+    {"referrer": "https://www.bing.com/"},
+    {"referrer": "https://shop.example/cart"},
+)
+
+
+# -- events --------------------------------------------------------------------------------------
+
+
+def world(name: str, draw: random.Random) -> list[tuple[int, Row]]:
+    """Return events of a few visitors who share users and orders, each with the load it is due in.
+
+    Loads follow time, but for three in ten events: those come in a later load, some weeks late.
+    """
+    rows: list[Row] = []
+    for visitor in range(draw.randint(2, 4)):
+        rows += steps(f"{name}-v{visitor}", name, START + timedelta(days=draw.randint(0, 9)), draw)
+    if draw.random() < 0.4:
+        rows += burst(f"{name}-v0", name, draw)
+    rows.sort(key=lambda row: str(row["event_ts"]))
+    due = []
+    for number, row in enumerate(rows):
+        on_time = number * LOAD_COUNT // len(rows)
+        late = draw.random() < 0.3
+        due.append((draw.randrange(on_time, LOAD_COUNT) if late else on_time, row))
+    return due
+
+
+def steps(visitor: str, name: str, start: datetime, draw: random.Random) -> Iterator[Row]:
+    """Return what one visitor did."""
+    moment = start
+    for number in range(draw.randint(4, 16)):
+        moment += timedelta(seconds=draw.choice(GAPS))
+        row = step(f"{visitor}-e{number}", visitor, name, moment, draw)
+        if draw.random() < 0.02:
+            row["event_ts"] = "2099-12-31T23:50:00Z"
+        yield row
+
+
+def step(event_id: str, visitor: str, name: str, moment: datetime, draw: random.Random) -> Row:
+    """Return one event."""
+    kind = draw.choice(TYPES)
+    row: Row = {
+        "event_id": event_id,
+        "event_type": kind,
+        "event_ts": moment.isoformat(),
+        "received_at": (moment + timedelta(seconds=draw.choice((1, 90_000)))).isoformat(),
+        "visitor_id": visitor,
+        "page_url": f"https://shop.example/{kind}",
+        "page_type": kind,
+        "device_type": draw.choice(("desktop", "mobile")),
+        "source_session_id": draw.choice((None, "s1", "s2")),
+        "currency": draw.choice((None, "USD", "EUR")),
+        **draw.choice(TRAFFIC),
+    }
+    if draw.random() < 0.15:
+        row["user_id"] = f"{name}-u{draw.randint(0, 1)}"
+    if draw.random() < 0.1:
+        row.update(experiment_id="checkout", variant_id=draw.choice(("control", "short")))
+    if kind in ("purchase", "refund"):
+        row["order_id"] = draw.choice((None, f"{name}-o0", f"{name}-o1"))
+        row["order_total"] = draw.choice((None, "20.50"))
+    if kind in WITH_ITEMS:
+        row["items"] = [
+            {"product_id": f"p{draw.randint(0, 5)}", "line_id": str(line), "category": "shoes",
+             "quantity": draw.randint(1, 3), "unit_price": draw.choice(("9.90", "12.00"))}
+            for line in range(draw.randint(1, 3))
+        ]  # fmt: skip
+    return row
+
+
+def burst(visitor: str, name: str, draw: random.Random) -> Iterator[Row]:
+    """Return what makes a visitor a bot, once most of it has come."""
+    start = START + timedelta(days=draw.randint(0, 9), seconds=7)
+    for number in range(56):
+        moment = start + timedelta(seconds=number / 2)
+        yield step(f"{visitor}-b{number}", visitor, name, moment, draw)
+
+
+def loads_of(seeds: range) -> list[Load]:
+    """Return the loads of one world for each seed, shuffled, with repeats in and across loads."""
+    draw = random.Random(seeds.start)
+    loads: list[Load] = [[] for _ in range(LOAD_COUNT)]
+    for seed in seeds:
+        for load, row in world(f"w{seed}", random.Random(seed)):
+            loads[load].append(row)
+            if draw.random() < 0.05:
+                again = {**row, "event_type": "page_view"}  # the first load of an id wins
+                loads[draw.randrange(load, LOAD_COUNT)].append(
+                    again if draw.random() < 0.5 else row
+                )
+    for rows in loads:
+        draw.shuffle(rows)
+    return loads
+
+
+# -- builds --------------------------------------------------------------------------------------
+
+
+class Project:
+    """The dbt project, or a changed copy of it, on the tests' database."""
+
+    def __init__(self, folder: Path, target: Path, **variables: Any) -> None:
+        self.folder, self.target = folder, target
+        # With so few visitors every load touches most of them.
+        self.variables = {"follow_max_share": 1.0, **variables}
+
+    def run(self, *arguments: str, **variables: Any) -> None:
+        """Run dbt's models; fail with its output."""
+        ran = self.start(*arguments, **variables)
+        said, _ = ran.communicate()
+        assert ran.returncode == 0, said
+
+    def start(self, *arguments: str, **variables: Any) -> subprocess.Popen[str]:
+        """Start to run dbt's models."""
+        command = [
+            str(Path(sys.executable).parent / "dbt"),
+            *("--quiet", "run", "--target-path", str(self.target)),
+            *("--vars", json.dumps({**self.variables, **variables}), *arguments),
+        ]
+        out = subprocess.PIPE
+        return subprocess.Popen(
+            command, cwd=self.folder, stdout=out, stderr=subprocess.STDOUT, text=True
+        )
+
+
+def tables(settings: Settings) -> list[str]:
+    """Return the tables that dbt's models have made."""
+    return [
+        name
+        for (name,) in rows_of(
+            settings,
+            "select model from ops.model_states where model in "
+            "(select format('%s.%s', schemaname, tablename) from pg_tables) order by model",
+        )
+    ]
+
+
+def rows_of(settings: Settings, text: str) -> list[tuple[Any, ...]]:
+    with connect(settings) as connection, connection.cursor() as cursor:
+        cursor.execute(text)
+        return list(cursor.fetchall())
+
+
+def execute(settings: Settings, text: str) -> None:
+    with connect(settings) as connection, connection.cursor() as cursor:
+        cursor.execute(text)
+
+
+def keep(settings: Settings) -> list[str]:
+    """Copy every table to the schema `kept`; return their names."""
+    names = tables(settings)
+    execute(settings, "drop schema if exists kept cascade; create schema kept")
+    for name in names:
+        execute(settings, f'create table kept."{name}" as select * from {name}')
+    return names
+
+
+def differences(settings: Settings, names: list[str]) -> dict[str, tuple[int, int]]:
+    """Return, for each table that differs from its copy, the rows too many and too few."""
+    found = {}
+    for name in names:
+        [(more, fewer)] = rows_of(
+            settings,
+            f'select (select count(*) from (table kept."{name}" except all table {name}) as m), '
+            f'(select count(*) from (table {name} except all table kept."{name}") as f)',
+        )
+        if more or fewer:
+            found[name] = (more, fewer)
+    return found
+
+
+def start_anew(settings: Settings) -> None:
+    execute(settings, "drop schema if exists marts, intermediate cascade")
+    execute(settings, "drop table if exists ops.model_states")
+
+
+def followed_against_rebuilt(
+    settings: Settings, ingest: Ingest, project: Project, seeds: range
+) -> dict[str, tuple[int, int]]:
+    """Load and build in turn, then build anew; return the tables that differ.
+
+    After a load in the middle only some models are built, and the next one finds them ahead.
+    """
+    start_anew(settings)
+    some_models = ("-s", "int_events_sessionized", "int_changed_users", "fct_events", "fct_orders")
+    for number, rows in enumerate(loads_of(seeds)):
+        ingest(rows)
+        project.run(*(some_models if number == 1 else ()))
+    names = keep(settings)
+    assert len(names) > 30
+    project.run("--full-refresh")
+    return differences(settings, names)
+
+
+@pytest.fixture
+def project(tmp_path: Path, settings: Settings) -> Project:
+    """The project with its seeds in the database."""
+    seeded = subprocess.run(
+        [str(Path(sys.executable).parent / "dbt"), "--quiet", "seed"],
+        cwd=settings.project_dir,
+        capture_output=True,
+        text=True,
+    )
+    assert seeded.returncode == 0, seeded.stdout + seeded.stderr
+    return Project(settings.project_dir, tmp_path / "target")
+
+
+# -- the law -------------------------------------------------------------------------------------
+
+
+def test_following_ten_histories_equals_a_full_refresh(
+    empty: Settings, ingest: Ingest, project: Project
+) -> None:
+    assert followed_against_rebuilt(empty, ingest, project, range(10)) == {}
+
+
+def test_following_equals_a_full_refresh_with_the_sources_sessions(
+    empty: Settings, ingest: Ingest, project: Project
+) -> None:
+    project.variables["session_source"] = "source"
+    assert followed_against_rebuilt(empty, ingest, project, range(10, 13)) == {}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", range(100, 200, 10))
+def test_following_a_hundred_histories_equals_a_full_refresh(
+    empty: Settings, ingest: Ingest, project: Project, first: int
+) -> None:
+    assert followed_against_rebuilt(empty, ingest, project, range(first, first + 10)) == {}
+
+
+def test_a_killed_build_goes_on_where_it_was(
+    empty: Settings, ingest: Ingest, project: Project
+) -> None:
+    start_anew(empty)
+    [first, *_, last] = loads_of(range(20, 23))
+    ingest(first)
+    project.run()
+    ingest(last)
+    [(loaded,)] = rows_of(empty, "select max(load_id) from ops.loads")
+    build = project.start()
+    while count_states(empty, loaded) < 12:
+        assert build.poll() is None, "the build was over before it could be killed"
+        time.sleep(0.02)
+    build.kill()
+    build.wait()
+    project.run()
+    names = keep(empty)
+    project.run("--full-refresh")
+    assert differences(empty, names) == {}
+
+
+def count_states(settings: Settings, load_id: int) -> int:
+    """Return how many models have come to a load."""
+    counted = f"select count(*) from ops.model_states where load_id = {load_id}"
+    return int(rows_of(settings, counted)[0][0])
+
+
+# -- what else a build does ----------------------------------------------------------------------
+
+
+def test_a_build_without_new_loads_leaves_every_table_alone(
+    empty: Settings, ingest: Ingest, project: Project
+) -> None:
+    start_anew(empty)
+    ingest(loads_of(range(30, 32))[0])
+    project.run()
+    files = "select oid, relfilenode from pg_class where relkind in ('r', 'v') order by oid"
+    before = rows_of(empty, files)
+    project.run()
+    assert rows_of(empty, files) == before
+
+
+def test_an_edited_var_rebuilds_what_depends_on_it(
+    empty: Settings, ingest: Ingest, project: Project
+) -> None:
+    start_anew(empty)
+    for rows in loads_of(range(30, 32))[:2]:
+        ingest(rows)
+        project.run()
+    before = rows_of(empty, "select count(*) from marts.fct_sessions")
+    project.variables["session_timeout_minutes"] = 15
+    project.run()
+    names = keep(empty)
+    project.run("--full-refresh")
+    assert differences(empty, names) == {}
+    assert rows_of(empty, "select count(*) from marts.fct_sessions") > before
+
+
+def test_a_backfill_computes_the_visitors_of_its_days_anew(
+    empty: Settings, ingest: Ingest, project: Project
+) -> None:
+    start_anew(empty)
+    ingest([row for rows in loads_of(range(40, 43)) for row in rows])
+    project.run()
+    names = keep(empty)
+    [(day,)] = rows_of(empty, "select min(session_date)::text from marts.fct_sessions")
+    execute(empty, f"delete from marts.fct_sessions where session_date = '{day}'")
+    execute(empty, f"update marts.fct_events set page_url = null where event_date = '{day}'")
+    assert {"marts.fct_sessions", "marts.fct_events"} <= set(differences(empty, names))
+    project.run(backfill_from=day)
+    assert differences(empty, names) == {}
+
+
+def test_replaced_events_leave_nothing_behind(
+    empty: Settings, ingest: Ingest, project: Project
+) -> None:
+    start_anew(empty)
+    rows = loads_of(range(50, 52))[0]
+    ingest(rows)
+    project.run()
+    ingest([row for row in rows if row["visitor_id"].endswith("v1")], dates=DateRange())
+    project.run()
+    names = keep(empty)
+    project.run("--full-refresh")
+    assert differences(empty, names) == {}
+
+
+# -- a test of the test --------------------------------------------------------------------------
+
+MODELS = "warehouse/models"
+Change = tuple[str, str, str]
+BROKEN: dict[str, list[Change]] = {
+    "who shares an order is not followed": [
+        (
+            f"{MODELS}/intermediate/int_changed_visitors.sql",
+            "    from nodes_reached\n    where",
+            "    from visitors_seen\n    where",
+        )
+    ],
+    "who is identified late is not followed": [
+        (
+            f"{MODELS}/intermediate/int_changed_users.sql",
+            "from visitor_users\n",
+            "from (select * from visitor_users where false) as visitor_users\n",
+        )
+    ],
+    "a user's other visitors are not followed": [
+        (f"{MODELS}/marts/core/fct_carts.yml", "by_user", "by_visitor"),
+        (f"{MODELS}/marts/core/fct_carts.sql", "of_changed_users()", "of_changed_visitors()"),
+    ],
+    "a late event is not joined to the earlier ones": [
+        (
+            f"{MODELS}/intermediate/int_events_sessionized.sql",
+            'from {{ ref("stg_raw__events") }}\n    where {{ of_changed_visitors() }}',
+            'from {{ ref("stg_raw__events") }}\n    where {{ of_new_loads() }}',
+        )
+    ],
+    "old rows stay beside the new ones": [
+        (
+            "macros/materializations/incremental.sql",
+            '"delete from " ~ target ~ " where " ~ key',
+            '"delete from " ~ target ~ " where false and " ~ key',
+        )
+    ],
+    "a model forgets which load it came to": [
+        (
+            "macros/materializations/model_state.sql",
+            "load_id = excluded.load_id, built_at",
+            "load_id = excluded.load_id + 1, built_at",
+        )
+    ],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", BROKEN)
+def test_a_broken_model_differs_from_its_full_refresh(
+    empty: Settings, ingest: Ingest, project: Project, tmp_path: Path, fault: str
+) -> None:
+    for name in ("dbt_project.yml", "profiles.yml"):
+        shutil.copy(project.folder / name, tmp_path)
+    for name in ("macros", "seeds", "analyses", "warehouse", "tests/dbt"):
+        shutil.copytree(project.folder / name, tmp_path / name)
+    for file, right, wrong in BROKEN[fault]:
+        text = (tmp_path / file).read_text()
+        assert right in text
+        (tmp_path / file).write_text(text.replace(right, wrong))
+    broken = Project(tmp_path, tmp_path / "target")
+    assert followed_against_rebuilt(empty, ingest, broken, range(10)) != {}

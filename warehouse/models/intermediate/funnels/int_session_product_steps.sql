@@ -1,0 +1,52 @@
+with events as (
+    select
+        event_id,
+        event_type,
+        event_at,
+        visitor_id,
+        session_id,
+        session_event_number
+    from {{ ref("int_events_sessionized") }}
+    where
+        event_type in ('product_view', 'add_to_cart', 'purchase')
+        and {{ of_changed_visitors() }}
+),
+
+items as (
+    select distinct
+        event_id,
+        product_id
+    from {{ ref("stg_raw__event_items") }}
+    where {{ of_changed_visitors("event_id", of="stg_raw__events") }}
+),
+
+steps_ranked as (
+    select
+        events.event_id,
+        events.event_type,
+        events.event_at,
+        events.visitor_id,
+        events.session_id,
+        items.product_id,
+        row_number() over (
+            partition by events.session_id, items.product_id, events.event_type
+            order by events.session_event_number
+        ) as repeat_number
+    from events
+    inner join items on events.event_id = items.event_id
+),
+
+-- No view but the first can bring a session further than the first does.
+final as (
+    select
+        visitor_id,
+        session_id,
+        product_id,
+        event_id,
+        event_type,
+        event_at
+    from steps_ranked
+    where repeat_number = 1 or event_type <> 'product_view'
+)
+
+select * from final

@@ -1,0 +1,117 @@
+-- Read three times: not materialized, so that each reading keeps the table's statistics.
+with basket_products as not materialized (
+    select
+        basis,
+        basket_key,
+        product_id,
+        basket_product_count
+    from {{ ref("int_basket_products_listed") }}
+    where {{ is_counted() }}
+),
+
+baskets as (
+    select distinct
+        basis,
+        basket_key,
+        basket_product_count <= {{ var("affinity_max_basket_products") }} as is_kept
+    from basket_products
+),
+
+baskets_counted as (
+    select
+        basis,
+        count(case when is_kept then 1 end) as basket_count,
+        count(case when not is_kept then 1 end) as left_out_basket_count
+    from baskets
+    group by basis
+),
+
+products_counted as (
+    select
+        basis,
+        product_id,
+        count(*) as basket_count
+    from basket_products
+    where basket_product_count <= {{ var("affinity_max_basket_products") }}
+    group by basis, product_id
+),
+
+pairs_counted as (
+    select
+        own.basis,
+        own.product_id,
+        other.product_id as other_product_id,
+        count(*) as basket_count
+    from basket_products as own
+    inner join basket_products as other
+        on
+            own.basis = other.basis
+            and own.basket_key = other.basket_key
+            and {{ bytewise("own.product_id") }} < {{ bytewise("other.product_id") }}
+    where own.basket_product_count <= {{ var("affinity_max_basket_products") }}
+    group by own.basis, own.product_id, other.product_id
+    having count(*) >= {{ var("affinity_min_basket_count") }}
+),
+
+-- A pair is counted once, and shown from both its sides.
+pairs_mirrored as (
+    select
+        basis,
+        product_id,
+        other_product_id,
+        basket_count
+    from pairs_counted
+    union all
+    select
+        basis,
+        other_product_id as product_id,
+        product_id as other_product_id,
+        basket_count
+    from pairs_counted
+),
+
+measured as (
+    select
+        pairs.basis,
+        pairs.product_id,
+        pairs.other_product_id,
+        baskets_counted.basket_count,
+        baskets_counted.left_out_basket_count,
+        own.basket_count as product_basket_count,
+        other.basket_count as other_product_basket_count,
+        pairs.basket_count as pair_basket_count,
+        cast(pairs.basket_count as numeric) * baskets_counted.basket_count
+        / (cast(own.basket_count as numeric) * other.basket_count) as lift
+    from pairs_mirrored as pairs
+    inner join baskets_counted on pairs.basis = baskets_counted.basis
+    inner join products_counted as own
+        on pairs.basis = own.basis and pairs.product_id = own.product_id
+    inner join products_counted as other
+        on pairs.basis = other.basis and pairs.other_product_id = other.product_id
+),
+
+final as (
+    select
+        basis,
+        product_id,
+        other_product_id,
+        basket_count,
+        left_out_basket_count,
+        product_basket_count,
+        other_product_basket_count,
+        pair_basket_count,
+        cast(cast(pair_basket_count as numeric) / basket_count as numeric(12, 9)) as support_rate,
+        {{ rate("pair_basket_count", "product_basket_count") }} as confidence_rate,
+        cast(lift as numeric(28, 6)) as lift,
+        -- Of two pairs found as often, the one with the rarer product says more.
+        row_number() over (
+            partition by basis, product_id
+            order by
+                pair_basket_count desc,
+                other_product_basket_count asc,
+                {{ bytewise("other_product_id") }} asc
+        ) as pair_rank
+    from measured
+)
+
+select * from final

@@ -1,0 +1,1 @@
+{{ period_metrics("week") }}
