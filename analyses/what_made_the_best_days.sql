@@ -34,4 +34,3 @@ select
 from days
 cross join medians
 order by days.gross_revenue_amount desc, days.metric_date asc
-limit 10

@@ -13,4 +13,3 @@ where
     frequency > 0
     and days_since_last_order > 2 * recency_days / frequency
 order by net_revenue_amount desc, user_key asc
-limit 50

@@ -18,4 +18,3 @@ from {{ ref("fct_event_type_volumes") }}
 where is_unusual
 group by metric_date
 order by metric_date desc
-limit 50

@@ -11,4 +11,3 @@ from {{ ref("rpt_product_performance") }}
 group by product_id, product_name, category
 having sum(view_session_count) >= 50
 order by view_to_cart_rate asc, view_session_count desc, product_id asc
-limit 20

@@ -34,4 +34,3 @@ left join product_views on searches.session_id = product_views.session_id
 group by searches.search_term
 having count(*) >= 20
 order by without_view_rate desc, session_count desc, searches.search_term asc
-limit 20

@@ -140,7 +140,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warehouse]:
         assert ran.returncode == 0, ran.stderr
         rows = [*random_events(5), *edge_events()]
         load(warehouse, folder / "events.jsonl", rows, folder / "generated" / "events")
-        build(warehouse, *(f"+{model}" for model in MODELS))
+        build(warehouse, "resource_type:seed", *(f"+{model}" for model in MODELS))
         yield warehouse
     finally:
         embedded.stop(warehouse.settings)
@@ -379,7 +379,7 @@ def versions(warehouse: Warehouse) -> dict[str, list[tuple[Any, ...]]]:
 def changed(built: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The versions before a change of prices and segments, after it, and after no further one.
 
-    Comes last: it loads events, and takes out those of the product `jar` and of a visitor.
+    Comes last: it loads an event, takes out the product `jar`, and has a visitor forgotten.
     """
     folder = tmp_path_factory.mktemp("changed")
     first = versions(built)
@@ -388,8 +388,8 @@ def changed(built: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> Any:
     bought = {"event_id": "bought", "event_type": "purchase", "order_total": "1", **later}
     load(built, folder / "a.jsonl", [{**bought, "items": [line]}])
     built.query("delete from raw.event_items where product_id = 'jar' returning 1")
-    built.query("delete from raw.events where visitor_id = 'visitor of h1' returning 1")
-    build(built, "+snap_products", "+snap_user_segments", "--full-refresh")
+    ran = built.run("clickmart", "forget", "--visitor", "visitor of h1")
+    assert ran.returncode == 0, ran.stderr + ran.stdout
     second = versions(built)
     build(built, "snap_products", "snap_user_segments")
     return first, second, versions(built)

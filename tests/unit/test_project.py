@@ -150,7 +150,7 @@ def test_every_model_has_a_primary_key_test(manifest: Node, models: dict[str, No
     for key, model in models.items():
         for column in model["columns"].values():
             # On a table PostgreSQL itself holds the contract's constraints.
-            if model["config"]["materialized"] == "table":
+            if model["config"]["materialized"] in ("table", "incremental"):
                 tested[key, column["name"]] |= {rule["type"] for rule in column["constraints"]}
     has_key |= {model for (model, _), names in tested.items() if names >= {"unique", "not_null"}}
     has_key |= {key for key, model in models.items() if takes_over_a_key(model)}

@@ -52,6 +52,8 @@ stretches_measured as (
         event_date,
         credible_event_count,
         sum(credible_event_count) over (partition by stretch_number) as stretch_event_count,
+        sum(credible_event_count) over (order by event_date) as event_count_until,
+        sum(credible_event_count) over (order by event_date desc) as event_count_from,
         sum(credible_event_count) over () as all_event_count
     from stretches_numbered
 ),
@@ -64,6 +66,9 @@ days_judged as (
         <= coalesce(loads.last_load_date, stretches_measured.event_date)
         and stretches_measured.stretch_event_count
         >= {{ var("span_min_event_share") }} * stretches_measured.all_event_count
+        -- A few events before the first full day or after the last are those of wrong clocks, too.
+        and least(stretches_measured.event_count_until, stretches_measured.event_count_from)
+        >= {{ var("span_end_event_share") }} * stretches_measured.all_event_count
             as is_credible
     from stretches_measured
     cross join loads
