@@ -124,8 +124,10 @@ def move(
         quarantined=written.quarantined_count - known_bad,
         reasons=written.reasons,
     )
-    part = replace(part, left_out=_duplicates(cursor))
-    moved = fill(cursor, [part], afresh=is_empty(cursor)) if counts.loaded else 0
+    moved = 0
+    if counts.loaded:
+        part = replace(part, left_out=_duplicates(cursor))
+        moved = fill(cursor, [part], afresh=is_empty(cursor))
     if (moved, insert_quarantined(cursor, bad)) != (counts.loaded, counts.quarantined):
         raise AssertionError(f"{moved} events were copied: {counts}")
     if known_bad:
