@@ -4,7 +4,7 @@
 {%- endmacro %}
 
 {% macro default__sortable_moment(event_at, event_id) -%}
-    to_char({{ event_at }}, 'YYYYMMDDHH24MISSUS') || {{ bytewise(event_id) }}
+    to_char({{ event_at }} at time zone 'UTC', 'YYYYMMDDHH24MISSUS') || {{ bytewise(event_id) }}
 {%- endmacro %}
 
 {% macro spark__sortable_moment(event_at, event_id) -%}
