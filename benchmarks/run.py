@@ -19,7 +19,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -126,17 +127,24 @@ def run_in_steps(
     return time.monotonic() - began, peak_mb, printed, steps
 
 
+@contextmanager
+def empty_home() -> Iterator[Path]:
+    """Hand out an empty home; at the end of the block its server is stopped and it is gone."""
+    home = Path(tempfile.mkdtemp(prefix="clickmart-bench-"))
+    try:
+        yield home
+    finally:
+        run(["db", "stop"], home)
+        shutil.rmtree(home, ignore_errors=True)
+
+
 def measure(sessions: int, runs: int) -> list[Measurement]:
     """Measure every command at one size."""
     found: dict[str, list[tuple[float, float]]] = {}
     events = 0
     for _ in range(runs):
-        home = Path(tempfile.mkdtemp(prefix="clickmart-bench-"))
-        try:
+        with empty_home() as home:
             events = _measure_once(home, sessions, found)
-        finally:
-            run(["db", "stop"], home)
-            shutil.rmtree(home, ignore_errors=True)
     return [
         Measurement(
             command,
@@ -199,12 +207,8 @@ def measure_loading(sessions: int, runs: int) -> list[Loading]:
     found: dict[str, list[tuple[float, float, float | None]]] = {}
     events = 0
     for _ in range(runs):
-        home = Path(tempfile.mkdtemp(prefix="clickmart-bench-"))
-        try:
+        with empty_home() as home:
             events = _load_once(home, sessions, found)
-        finally:
-            run(["db", "stop"], home)
-            shutil.rmtree(home, ignore_errors=True)
     plain, keyed = (median(f[0] for f in found[_plain(keys, 1)]) for keys in (False, True))
     return [
         Loading(
