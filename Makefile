@@ -42,7 +42,8 @@ test: lint ## All checks: the linters, then every test; what runs in an engine, 
 	$(PYTEST) $(ARGS)
 	@if $(BIN)/python -m ingestion.spark; then \
 		echo "Once more on Apache Spark:"; \
-		CLICKMART_SPARK=local $(PYTEST) -m both_engines; \
+		JAVA_TOOL_OPTIONS=-XX:TieredStopAtLevel=1 CLICKMART_SPARK=local \
+			$(PYTEST) -m both_engines; \
 	else echo "Not run on Apache Spark: no Java 17 or newer is there."; fi
 
 soak: $(READY) ## The long runs: kills at random times, hundreds of ways to split the events
