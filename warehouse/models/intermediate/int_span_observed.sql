@@ -1,24 +1,13 @@
-with events as (
-    select
-        event_at,
-        event_date,
-        received_at
-    from {{ ref("stg_raw__events") }}
-),
-
-loads as (
+with loads as (
     select max({{ reporting_date("committed_at") }}) as last_load_date
     from {{ ref("stg_ops__loads") }}
 ),
 
--- An event that happened a day after it was received has a clock that is wrong.
 days as (
     select
         event_date,
-        count(case
-            when event_at <= {{ later_by("coalesce(received_at, event_at)", 1, "day") }} then 1
-        end) as credible_event_count
-    from events
+        sum(credible_event_count) as credible_event_count
+    from {{ ref("int_load_days_aggregated") }}
     group by event_date
 ),
 

@@ -7,7 +7,7 @@ with orders as (
         order_date,
         gross_amount
     from {{ ref("fct_orders") }}
-    where {{ is_counted() }}
+    where {{ is_counted() }} and {{ of_changed_users() }}
 ),
 
 sessions as (

@@ -9,6 +9,7 @@ with events as (
     where
         trim(experiment_id) <> ''
         and trim(variant_id) <> ''
+        and {{ of_changed_visitors() }}
 ),
 
 variants_seen as (

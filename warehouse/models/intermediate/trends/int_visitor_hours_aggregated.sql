@@ -3,6 +3,7 @@ with events as (
         visitor_id,
         event_at
     from {{ ref("int_events_sessionized") }}
+    where {{ of_changed_visitors() }}
 ),
 
 visitors as (
@@ -10,6 +11,7 @@ visitors as (
         visitor_id,
         is_bot
     from {{ ref("int_visitors_flagged") }}
+    where {{ of_changed_visitors() }}
 ),
 
 visitor_hours as (

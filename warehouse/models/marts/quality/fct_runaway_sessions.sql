@@ -32,7 +32,10 @@ pieces as (
         ceil(events.session_event_number / ({{ var("session_max_events") }} * 1.0))
             as events_piece_number
     from {{ ref("fct_events") }} as events
-    inner join runaway_sessions on events.session_id = runaway_sessions.session_id
+    inner join runaway_sessions
+        on
+            events.visitor_id = runaway_sessions.visitor_id
+            and events.session_id = runaway_sessions.session_id
 ),
 
 pieces_counted as (
