@@ -190,8 +190,6 @@ def test_spark_and_dbt_make_the_sessions_of_a_plain_recount(
             str(Path(sys.executable).parent / "dbt"),
             "build",
             *("--select", "+path:tests/dbt/reconciliation", "+path:tests/dbt/core"),
-            # The shop takes a currency without a rate.
-            *("--exclude", "every_currency_has_a_rate"),
             *("--exclude-resource-type", "unit_test"),
             *("--indirect-selection", "cautious"),
             *("--vars", f"session_source: {session_source}"),
