@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup up test soak lint format docs bench score stop clean lock
+.PHONY: help setup up changed test soak lint format docs bench score stop clean lock
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ $(READY): requirements.txt pyproject.toml
 
 up: $(READY) ## The main job: database, events, warehouse, docs (ARGS="--sessions 50000" and the like)
 	@$(BIN)/clickmart up $(ARGS)
+
+changed: $(READY) ## Build and test the models edited since the last whole build, and what reads them
+	@$(BIN)/clickmart build --changed
 
 test: lint ## All checks: the linters, then every test; what runs in an engine, on both engines
 	$(BIN)/python -m pytest $(ARGS)

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from ingestion.errors import ClickmartError
+from ingestion.errors import ClickmartError, UsageError
 from ingestion.settings import Settings
 
 _DONE = re.compile(r"(\d+) of (\d+) (?:OK|PASS|WARN|FAIL|ERROR|SKIP|NO-OP)\b")
@@ -30,12 +30,27 @@ def dbt(settings: Settings, arguments: Sequence[str]) -> int:
     ).returncode
 
 
-def build(settings: Settings, arguments: Sequence[str], on_progress: OnProgress) -> str:
-    """Run `dbt build`, calling back with (done, total); return dbt's closing line.
+def build(settings: Settings, on_progress: OnProgress) -> str:
+    """Run a whole `dbt build`, calling back with (done, total); return dbt's closing line.
 
     Raises BuildError with the first failures and the log's place.
     """
-    return _run_quietly(settings, ["build", *arguments], on_progress)
+    closing_line = _run_quietly(settings, ["build"], on_progress)
+    _keep_manifest(settings)
+    return closing_line
+
+
+def build_shown(settings: Settings, arguments: Sequence[str], *, only_changed: bool = False) -> int:
+    """Run `dbt build` with its own output; return its exit code.
+
+    `only_changed` leaves out what is as it was at the last whole build that succeeded, and does not
+    depend on anything edited since. Raises UsageError when there was no such build.
+    """
+    selection = _changed_since(_kept_manifest(settings)) if only_changed else []
+    code = dbt(settings, ["build", *selection, *arguments])
+    if code == 0 and not arguments:
+        _keep_manifest(settings)
+    return code
 
 
 def rebuild(settings: Settings, on_progress: OnProgress) -> None:
@@ -54,6 +69,26 @@ def docs(settings: Settings) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(settings.project_dir / "target" / "static_index.html", target)
     return target
+
+
+def _kept_manifest(settings: Settings) -> Path:
+    return settings.home / "state" / "manifest.json"
+
+
+def _keep_manifest(settings: Settings) -> None:
+    """Keep dbt's manifest of a build, whole or taken together with earlier ones, that succeeded."""
+    kept = _kept_manifest(settings)
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(settings.project_dir / "target" / "manifest.json", kept)
+
+
+def _changed_since(manifest: Path) -> list[str]:
+    if not manifest.exists():
+        raise UsageError(
+            "There is no whole build to compare with yet. Run `clickmart build` once, without "
+            "further words."
+        )
+    return ["--select", "state:modified+", "--state", str(manifest.parent)]
 
 
 def _run_quietly(
