@@ -143,7 +143,7 @@ def test_every_model_has_a_primary_key_test(manifest: Node, models: dict[str, No
         metadata = test.get("test_metadata")
         if not metadata or not test["attached_node"]:
             continue
-        if metadata["name"] == "unique_together":
+        if metadata["name"] in ("unique_together", "as_many_as"):
             has_key.add(test["attached_node"])
         elif test["column_name"]:
             tested[test["attached_node"], test["column_name"]].add(metadata["name"])
@@ -152,7 +152,11 @@ def test_every_model_has_a_primary_key_test(manifest: Node, models: dict[str, No
             # On a table PostgreSQL itself holds the contract's constraints.
             if model["config"]["materialized"] in ("table", "incremental"):
                 tested[key, column["name"]] |= {rule["type"] for rule in column["constraints"]}
-    has_key |= {model for (model, _), names in tested.items() if names >= {"unique", "not_null"}}
+    has_key |= {
+        model
+        for (model, _), names in tested.items()
+        if names >= {"unique", "not_null"} or "primary_key" in names
+    }
     has_key |= {key for key, model in models.items() if takes_over_a_key(model)}
     assert not [model["name"] for key, model in models.items() if key not in has_key]
 
