@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -36,7 +37,7 @@ def build(settings: Settings, on_progress: OnProgress) -> str:
     Raises BuildError with the first failures and the log's place.
     """
     closing_line = _run_quietly(settings, ["build"], on_progress)
-    _keep_manifest(settings)
+    _keep_state(settings)
     return closing_line
 
 
@@ -46,10 +47,10 @@ def build_shown(settings: Settings, arguments: Sequence[str], *, only_changed: b
     `only_changed` leaves out what is as it was at the last whole build that succeeded, and does not
     depend on anything edited since. Raises UsageError when there was no such build.
     """
-    selection = _changed_since(_kept_manifest(settings)) if only_changed else []
+    selection = _changed(settings) if only_changed else []
     code = dbt(settings, ["build", *selection, *arguments])
     if code == 0 and not arguments:
-        _keep_manifest(settings)
+        _keep_state(settings)
     return code
 
 
@@ -71,24 +72,25 @@ def docs(settings: Settings) -> Path:
     return target
 
 
-def _kept_manifest(settings: Settings) -> Path:
-    return settings.home / "state" / "manifest.json"
+def _keep_state(settings: Settings) -> None:
+    """Keep what the warehouse was built from: dbt's manifest, and the vars, which it lacks."""
+    kept = settings.home / "state"
+    kept.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(settings.project_dir / "target" / "manifest.json", kept / "manifest.json")
+    (kept / "vars.json").write_text(json.dumps(settings.dbt_vars))
 
 
-def _keep_manifest(settings: Settings) -> None:
-    """Keep dbt's manifest of a build, whole or taken together with earlier ones, that succeeded."""
-    kept = _kept_manifest(settings)
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(settings.project_dir / "target" / "manifest.json", kept)
-
-
-def _changed_since(manifest: Path) -> list[str]:
-    if not manifest.exists():
+def _changed(settings: Settings) -> list[str]:
+    """Return dbt's words for what was edited since; none, which means all, if a var was."""
+    kept = settings.home / "state"
+    if not kept.exists():
         raise UsageError(
             "There is no whole build to compare with yet. Run `clickmart build` once, without "
             "further words."
         )
-    return ["--select", "state:modified+", "--state", str(manifest.parent)]
+    if json.loads((kept / "vars.json").read_text()) != settings.dbt_vars:
+        return []
+    return ["--select", "state:modified+", "--state", str(kept)]
 
 
 def _run_quietly(
