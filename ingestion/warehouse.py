@@ -47,11 +47,24 @@ def build_shown(settings: Settings, arguments: Sequence[str], *, only_changed: b
     `only_changed` leaves out what is as it was at the last whole build that succeeded, and does not
     depend on anything edited since. Raises UsageError when there was no such build.
     """
-    selection = _changed(settings) if only_changed else []
+    selection = changed(settings) if only_changed else []
     code = dbt(settings, ["build", *selection, *arguments])
     if code == 0 and not arguments:
         _keep_state(settings)
     return code
+
+
+def changed(settings: Settings) -> list[str]:
+    """Return dbt's words for what was edited since; none, which means all, if a var was."""
+    kept = settings.home / "state"
+    if not kept.exists():
+        raise UsageError(
+            "There is no whole build to compare with yet. Run `clickmart build` once, without "
+            "further words."
+        )
+    if json.loads((kept / "vars.json").read_text()) != settings.dbt_vars:
+        return []
+    return ["--select", "state:modified+", "--state", str(kept)]
 
 
 def rebuild(settings: Settings, on_progress: OnProgress) -> None:
@@ -78,19 +91,6 @@ def _keep_state(settings: Settings) -> None:
     kept.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(settings.project_dir / "target" / "manifest.json", kept / "manifest.json")
     (kept / "vars.json").write_text(json.dumps(settings.dbt_vars))
-
-
-def _changed(settings: Settings) -> list[str]:
-    """Return dbt's words for what was edited since; none, which means all, if a var was."""
-    kept = settings.home / "state"
-    if not kept.exists():
-        raise UsageError(
-            "There is no whole build to compare with yet. Run `clickmart build` once, without "
-            "further words."
-        )
-    if json.loads((kept / "vars.json").read_text()) != settings.dbt_vars:
-        return []
-    return ["--select", "state:modified+", "--state", str(kept)]
 
 
 def _run_quietly(

@@ -2,8 +2,8 @@
 
 A second, small reading of dbt's specification of semantic models and metrics
 (https://docs.getdbt.com/docs/build/metrics-overview): a simple metric is a measure, aggregated over
-the rows of its model that its filters let through; a ratio is one metric by another; a derived metric
-is an expression of others, some of them of an earlier day. Cumulative metrics are left out.
+the rows of its model that its filters let through; a ratio is one metric by another; a derived
+metric is an expression of others, some of them of an earlier day. Cumulative metrics are left out.
 """
 
 from __future__ import annotations
@@ -82,7 +82,9 @@ class Metrics:
         return {
             key: self.query(
                 f"select {parameters['expr']} from (values ("
-                + ", ".join(f"cast({values.get(key) or 0} as numeric)" for values in inputs.values())
+                + ", ".join(
+                    f"cast({values.get(key) or 0} as numeric)" for values in inputs.values()
+                )
                 + f")) as inputs ({names})"
             )[0][0]
             for key in set().union(*inputs.values())

@@ -210,6 +210,47 @@ def test_every_snapshot_says_its_grain_and_its_columns(manifest: Node) -> None:
         assert all(column["description"].strip() for column in snapshot["columns"].values())
 
 
+def test_every_metric_is_described_and_every_measure_has_one(manifest: Node) -> None:
+    metrics = manifest["metrics"].values()
+    described = [
+        *metrics,
+        *manifest["semantic_models"].values(),
+        *manifest["saved_queries"].values(),
+    ]
+    assert not [node["name"] for node in described if not (node["description"] or "").strip()]
+    measures = {
+        measure["name"]
+        for model in manifest["semantic_models"].values()
+        for measure in model["measures"]
+    }
+    assert measures == {
+        metric["type_params"]["measure"]["name"] for metric in metrics if metric["type"] == "simple"
+    }
+
+
+def test_metrics_are_of_marts(manifest: Node, models: dict[str, Node]) -> None:
+    for semantic_model in manifest["semantic_models"].values():
+        (parent,) = semantic_model["depends_on"]["nodes"]
+        assert layer(models[parent]) == "marts"
+
+
+def test_the_bots_of_a_mart_are_left_out_of_its_metrics(
+    manifest: Node, models: dict[str, Node]
+) -> None:
+    """A metric on a mart with bots has the filter; one on a mart without them needs none."""
+    owner = {
+        measure["name"]: semantic_model
+        for semantic_model in manifest["semantic_models"].values()
+        for measure in semantic_model["measures"]
+    }
+    for metric in manifest["metrics"].values():
+        if metric["type"] not in ("simple", "cumulative"):
+            continue
+        (parent,) = owner[metric["type_params"]["measure"]["name"]]["depends_on"]["nodes"]
+        filters = str(metric["filter"])
+        assert ("__is_counted')" in filters) == ("is_bot" in models[parent]["columns"])
+
+
 def test_every_var_stands_once_in_the_project_file() -> None:
     declared = set(yaml.safe_load((PROJECT_DIR / "dbt_project.yml").read_text())["vars"])
     used, with_default = set(), set()
