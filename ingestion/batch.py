@@ -13,9 +13,10 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from functools import reduce
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ingestion import aggregates, commits, lake, load, replace, stage
+from ingestion import aggregates, commits, fill, lake, load, replace, stage
 from ingestion.adapters import Adapter, adapter_for
 from ingestion.dates import DateRange
 from ingestion.errors import InputError
@@ -97,10 +98,7 @@ def ingest(
     found = expand(paths, adapter.format)
     apply_ddl(settings)
     report(f"Reading {len(found):,} file{'s' if len(found) != 1 else ''}")
-    files = inspect(found, adapter.format)
-    for file in files:
-        if file.columns:
-            adapter.check_columns(str(file.path), file.columns)
+    files = inspected(found, adapter)
     with load.exclusive(settings, lambda: report("Another load is running: waiting for it")):
         with connect(settings) as connection, connection.cursor() as cursor:
             load.check_id_key(cursor, fingerprint(settings.id_key))
@@ -117,6 +115,15 @@ def ingest(
             job = Job(adapter.name, fresh, began, max_quarantined, dates)
             result = load_rows(engine, settings, rows, job, report)
     return LoadResult(**{**result.as_dict(), "skipped_files": skipped, "seconds": _since(began)})
+
+
+def inspected(paths: list[Path], adapter: Adapter) -> list[InputFile]:
+    """Inspect an adapter's files. Raises InputError where one lacks a required column."""
+    files = inspect(paths, adapter.format)
+    for file in files:
+        if file.columns:
+            adapter.check_columns(str(file.path), file.columns)
+    return files
 
 
 def bring_up_to_date(settings: Settings, report: Report) -> None:
@@ -167,7 +174,7 @@ def load_rows(
         raise
     report(f"Loading {written.event_count:,} events into PostgreSQL")
     with connect(settings) as connection, connection.cursor() as cursor:
-        is_first = load.is_empty(cursor)
+        is_first = fill.is_empty(cursor)
     keys = stage.copy_keys(spark, settings, written.files, only_repeated=is_first)
     with connect(settings) as connection, connection.cursor() as cursor:
         replaced = replace.take_out(cursor, load_id, job.source, job.dates) if job.dates else 0

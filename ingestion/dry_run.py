@@ -19,11 +19,11 @@ import pyarrow.compute as pc
 
 from ingestion.adapters import adapter_for
 from ingestion.adapters.adapter import Adapter, is_found
-from ingestion.batch import validated
+from ingestion.batch import inspected, validated
 from ingestion.contract.events import ITEM_COLUMNS, ITEMS, SOURCE_COLUMNS
 from ingestion.contract.rules import UNPARSABLE_ROW
 from ingestion.errors import InputError
-from ingestion.files import InputFile, expand, inspect, rounds
+from ingestion.files import InputFile, expand, rounds
 from ingestion.repeats import Repeats
 from ingestion.settings import Settings
 from ingestion.spark import session
@@ -108,10 +108,7 @@ def examine(
 ) -> DryRun:
     """Judge every row of the files. Raises ClickmartError for what the user can mend."""
     adapter = adapter_for(source)
-    files = inspect(expand(paths, adapter.format), adapter.format)
-    for file in files:
-        if file.columns:
-            adapter.check_columns(str(file.path), file.columns)
+    files = inspected(expand(paths, adapter.format), adapter)
     report(f"Judging {len(files):,} file{'s' if len(files) != 1 else ''}")
     with nullcontext(spark) if spark is not None else session(settings) as engine:
         frames = (validated(engine, settings, part, adapter) for part in rounds(files))

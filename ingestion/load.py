@@ -6,12 +6,10 @@ Loaders exclude each other by a lock, so the loads' numbers grow in the order of
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
-import psycopg2
 from psycopg2 import sql
 from psycopg2.extras import Json, execute_values
 
@@ -19,12 +17,11 @@ from ingestion import lake
 from ingestion.contract.events import CONTRACT_VERSION, Column
 from ingestion.errors import UsageError
 from ingestion.files import InputFile
-from ingestion.fill import Rows, fill, unreadable_rows
+from ingestion.fill import LOAD, Part, Rows, fill, is_empty
 from ingestion.postgres import connect
 from ingestion.settings import Settings
 from ingestion.stage import (
     KEYS,
-    ORIGIN,
     QUARANTINED,
     Stage,
     check,
@@ -116,9 +113,10 @@ def move(
     The first load of an event wins, and within a load the row received first. A bad row that waits
     in quarantine already is a duplicate too, but for a replay, which takes it out of there.
     """
-    bad = _staged_bad(cursor, lake_root, written)
+    part = Part(lake_root, load_id, written.files, Rows())
+    bad = stage_quarantined(cursor, [part]) if written.quarantined_count else None
     duplicate = _find_duplicates(cursor, keys)
-    known_bad = 0 if is_replay else _find_known_bad(cursor, source, bad)
+    known_bad = _take_out_known_bad(cursor, source, bad) if bad and not is_replay else 0
     counts = Counts(
         read=written.event_count + written.quarantined_count,
         loaded=written.event_count - duplicate,
@@ -126,8 +124,11 @@ def move(
         quarantined=written.quarantined_count - known_bad,
         reasons=written.reasons,
     )
-    moved = _fill(cursor, lake_root, written, load_id) if counts.loaded else 0
-    if (moved, _insert_quarantined(cursor, load_id, bad)) != (counts.loaded, counts.quarantined):
+    moved = 0
+    if counts.loaded:
+        part = replace(part, left_out=_duplicates(cursor))
+        moved = fill(cursor, [part], afresh=is_empty(cursor))
+    if (moved, insert_quarantined(cursor, bad)) != (counts.loaded, counts.quarantined):
         raise AssertionError(f"{moved} events were copied: {counts}")
     if known_bad:
         counts = replace(counts, reasons=_reasons_of(cursor, load_id))
@@ -139,52 +140,6 @@ def move(
         (load_id,),
     )
     return counts
-
-
-def _fill(cursor: Any, root: str, written: lake.Written, load_id: int) -> int:
-    """COPY the events, once more where PostgreSQL does not take some properties for JSON."""
-    is_first = is_empty(cursor)
-
-    def attempt(unreadable: Rows | None) -> int:
-        with keys_made_afterwards(cursor) if is_first else nullcontext():
-            return fill(
-                cursor, root, written.files, load_id, freeze=is_first, unreadable=unreadable
-            )
-
-    cursor.execute("savepoint filling")
-    try:
-        return attempt(None)
-    except (psycopg2.DataError, psycopg2.errors.StatementTooComplex):
-        cursor.execute("rollback to savepoint filling")
-    return attempt(unreadable_rows(cursor, root, written.files))
-
-
-def is_empty(cursor: Any) -> bool:
-    """Return whether `raw` holds no events."""
-    cursor.execute(
-        "select not exists (select from raw.events) and not exists (select from raw.event_items)"
-    )
-    return bool(cursor.fetchone()[0])
-
-
-@contextmanager
-def keys_made_afterwards(cursor: Any) -> Iterator[None]:
-    """Empty `raw.events` and `raw.event_items`, to be filled in the block without primary keys.
-
-    Keys built from all rows at once take a fifth of the time; and what the transaction itself
-    truncated goes to disk without WAL where `wal_level` is minimal. See docs/decisions/0010.
-    """
-    cursor.execute("truncate raw.events, raw.event_items")
-    cursor.execute(
-        "select conrelid::regclass::text, conname, pg_get_constraintdef(oid) from pg_constraint "
-        "where contype = 'p' and conrelid in ('raw.events'::regclass, 'raw.event_items'::regclass)"
-    )
-    keys = cursor.fetchall()
-    for table, name, _ in keys:
-        cursor.execute(f"alter table {table} drop constraint {name}")
-    yield
-    for table, name, definition in keys:
-        cursor.execute(f"alter table {table} add constraint {name} {definition}")
 
 
 def all_of(tables: Sequence[str], columns: tuple[Column, ...]) -> sql.Composable:
@@ -254,50 +209,43 @@ _FIND_LOADED = """
     select file_id, source_row, event_id from duplicate
 """
 
-_NOT_DUPLICATE = """
-    where not exists (
-        select from duplicate
-        where duplicate.file_id = staged.file_id and duplicate.source_row = staged.source_row
-    )
-"""
+
+def _duplicates(cursor: Any) -> Rows:
+    cursor.execute("select file_id, source_row from duplicate")
+    return Rows(cursor.fetchall())
 
 
-def _staged_bad(cursor: Any, root: str, written: lake.Written) -> Sequence[str]:
-    """COPY the bad rows into a stage table of this transaction, if there are any."""
-    paths = [
-        str(Path(root) / file.table / file.path)
-        for file in written.files
-        if file.table == "quarantine"
-    ]
-    return [copy_batches(cursor, QUARANTINED, quarantine_batches(paths))] if paths else []
+def stage_quarantined(cursor: Any, parts: Sequence[Part]) -> str:
+    """COPY the loads' bad rows into a stage table of this transaction; return its name."""
+    batches = (rows for part in parts for rows in part.batches("quarantine", quarantine_batches))
+    return copy_batches(cursor, (*QUARANTINED, LOAD), batches)
 
 
-def _insert_quarantined(cursor: Any, load_id: int, bad: Sequence[str]) -> int:
-    if not bad:
+def insert_quarantined(cursor: Any, staged: str | None) -> int:
+    """Bring staged bad rows, if there are any, into `raw`; return how many."""
+    if staged is None:
         return 0
     cursor.execute(
         sql.SQL(
             "insert into raw.quarantined_events "
             "(load_id, source, file_id, source_row, reasons, record) "
-            "select {}, source, file_id, source_row, string_to_array(reasons, ','), record "
-            "from ({}) as staged "
-        ).format(sql.Literal(load_id), all_of(bad, QUARANTINED))
-        + sql.SQL(_NOT_DUPLICATE)
+            "select load_id, source, file_id, source_row, string_to_array(reasons, ','), record "
+            "from {}"
+        ).format(sql.Identifier("stage", staged))
     )
     return int(cursor.rowcount)
 
 
-def _find_known_bad(cursor: Any, source: str, bad: Sequence[str]) -> int:
-    """Add to `duplicate` the bad rows that wait in quarantine already; return how many."""
-    if not bad:
-        return 0
+def _take_out_known_bad(cursor: Any, source: str, staged: str) -> int:
+    """Move to `duplicate` the bad rows that wait in quarantine already; return how many."""
     cursor.execute(
         sql.SQL(
-            "insert into duplicate select staged.file_id, staged.source_row, null "
-            "from ({}) as staged inner join raw.quarantined_events as known "
-            "on known.file_id = staged.file_id and known.source_row = staged.source_row "
-            "where known.source = {} and known.replayed_load_id is null"
-        ).format(all_of(bad, ORIGIN), sql.Literal(source))
+            "with known as (delete from {} as staged using raw.quarantined_events as known "
+            "where known.file_id = staged.file_id and known.source_row = staged.source_row "
+            "and known.source = {} and known.replayed_load_id is null "
+            "returning staged.file_id, staged.source_row) "
+            "insert into duplicate select file_id, source_row, null from known"
+        ).format(sql.Identifier("stage", staged), sql.Literal(source))
     )
     return int(cursor.rowcount)
 

@@ -9,21 +9,19 @@ from __future__ import annotations
 import json
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 from psycopg2 import sql
 
 from ingestion import aggregates, batch, commits, lake, load, stage
-from ingestion.contract.events import ITEM_COLUMNS, Column
+from ingestion.contract.events import Column
 from ingestion.dates import DateRange
 from ingestion.errors import ClickmartError
+from ingestion.fill import LOAD, Part, Rows, fill
 from ingestion.postgres import apply_ddl, connect
 from ingestion.settings import Settings
 from ingestion.spark import session
@@ -31,12 +29,7 @@ from ingestion.spark import session
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-CONNECTIONS = 4
-DUPLICATES = (*stage.ORIGIN, Column("event_id"))
-LOAD = Column("load_id", "bigint")
-
-Stages = dict[str, list[str]]
-Batches = Callable[[list[str]], Iterator[pa.RecordBatch]]
+PLACE = ("file_id", "source_row")
 
 
 @dataclass(frozen=True)
@@ -77,14 +70,12 @@ def rebuild(
         files = _files_to_copy(ledger, dates)
         _check_is_one_history(settings, ledger, is_partial=dates is not None)
         report(f"Copying {sum(f.row_count for f in files if f.table == 'events'):,} events")
-        stages = _copy(settings, files)
-        report("Putting them in place")
+        parts = _parts(settings, files)
         with connect(settings) as connection, connection.cursor() as cursor:
-            _list_duplicates(cursor, stages)
             if dates is None:
-                counts = _put_all(cursor, ledger, stages)
+                counts = _put_all(cursor, ledger, parts)
             else:
-                counts = _put_dates(cursor, dates, stages)
+                counts = _put_dates(cursor, dates, parts)
             _check_adds_up(cursor)
         with connect(settings, autocommit=True) as connection, connection.cursor() as cursor:
             cursor.execute("vacuum (analyze) raw.events, raw.event_items, raw.quarantined_events")
@@ -146,171 +137,64 @@ def _check_is_one_history(settings: Settings, ledger: commits.Ledger, *, is_part
 # -- into PostgreSQL -----------------------------------------------------------------------------
 
 
-def _copy(settings: Settings, files: Sequence[lake.LakeFile]) -> Stages:
-    """COPY files into stage tables that know the load, several at a time; return their names."""
-    stages: Stages = defaultdict(list)
-    with ThreadPoolExecutor(CONNECTIONS) as pool:
-        for kind, name in pool.map(lambda job: _copy_job(settings, *job), _jobs(files)):
-            stages[kind].append(name)
-    return stages
-
-
-def _jobs(files: Sequence[lake.LakeFile]) -> Iterator[tuple[str, list[lake.LakeFile]]]:
-    for table in lake.SCHEMAS:
-        own = [file for file in files if file.table == table]
-        for part in _parts(own):
-            yield table, part
-            if table == "events":
-                yield "items", part
-
-
-def _parts(files: list[lake.LakeFile]) -> Iterator[list[lake.LakeFile]]:
-    """Cut files into parts of about equal rows, in their order: `raw` is to lie by load."""
-    if not files:
-        return
-    share = sum(file.row_count for file in files) / CONNECTIONS
-    part: list[lake.LakeFile] = []
-    row_count = 0
+def _parts(settings: Settings, files: Sequence[lake.LakeFile]) -> list[Part]:
+    """Return the files by load, each part with the deliveries that lost."""
+    by_load: dict[int, list[lake.LakeFile]] = defaultdict(list)
     for file in files:
-        part.append(file)
-        row_count += file.row_count
-        if row_count >= share:
-            yield part
-            part, row_count = [], 0
-    if part:
-        yield part
+        by_load[file.load_id].append(file)
+    root = settings.lake
+    return [Part(root, load_id, own, _duplicates(root, own)) for load_id, own in by_load.items()]
 
 
-_COPIED: dict[str, tuple[tuple[Column, ...], Batches]] = {
-    "events": (stage.EVENTS, stage.event_batches),
-    "items": (stage.ITEMS, stage.item_batches),
-    "quarantine": (stage.QUARANTINED, stage.quarantine_batches),
-    "duplicates": (DUPLICATES, lambda paths: _duplicate_batches(paths)),
-}
+def _duplicates(root: str, files: Sequence[lake.LakeFile]) -> Rows:
+    batches = stage.file_batches(lake.paths(root, files, "duplicates"), PLACE)
+    columns = ((column.to_pylist() for column in batch.columns) for batch in batches)
+    return Rows(place for places in columns for place in zip(*places, strict=True))
 
 
-def _copy_job(settings: Settings, kind: str, files: list[lake.LakeFile]) -> tuple[str, str]:
-    columns, batches_of = _COPIED[kind]
-
-    def batches() -> Iterator[pa.RecordBatch]:
-        for file in files:
-            path = str(Path(settings.lake) / file.table / file.path)
-            for rows in batches_of([path]):
-                load_ids = pa.array([file.load_id] * rows.num_rows, pa.int64())
-                yield rows.append_column(LOAD.name, load_ids)
-
-    with connect(settings) as connection, connection.cursor() as cursor:
-        if kind == "events":
-            return kind, stage.copy_events(cursor, (*columns, LOAD), batches)
-        return kind, stage.copy_batches(cursor, (*columns, LOAD), batches())
-
-
-def _duplicate_batches(paths: list[str]) -> Iterator[pa.RecordBatch]:
-    for path in paths:
-        with pq.ParquetFile(path) as file:
-            yield from file.iter_batches(stage.BATCH_ROWS)
-
-
-def _put_all(cursor: Any, ledger: commits.Ledger, stages: Stages) -> tuple[int, int, int]:
+def _put_all(cursor: Any, ledger: commits.Ledger, parts: Sequence[Part]) -> tuple[int, int, int]:
     """Put everything in place; return the counts of events, quarantined rows and duplicates."""
     cursor.execute(
         "truncate ops.loads, ops.files, ops.duplicates, ops.lake_files, ops.erasures, "
         "ops.aggregations, raw.quarantined_events"
     )
     commits.restore(cursor, ledger)
-    with load.keys_made_afterwards(cursor):
-        events = _insert_events(cursor, stages)
-    cursor.execute(
-        "insert into ops.duplicates (load_id, file_id, source_row, event_id) "
-        "select load_id, file_id, source_row, event_id from duplicate"
-    )
-    duplicates = int(cursor.rowcount)
-    quarantined = 0
-    if stages["quarantine"]:
-        cursor.execute(
-            sql.SQL(
-                "insert into raw.quarantined_events "
-                "(load_id, source, file_id, source_row, reasons, record) "
-                "select load_id, source, file_id, source_row, string_to_array(reasons, ','), "
-                "record from ({}) as staged "
-            ).format(load.all_of(stages["quarantine"], (*stage.QUARANTINED, LOAD)))
-            + _NOT_DUPLICATE
-        )
-        quarantined = int(cursor.rowcount)
-        load.settle_quarantine(cursor)
+    events = fill(cursor, parts, afresh=True)
+    duplicates = _copy_duplicates(cursor, parts)
+    quarantined = load.insert_quarantined(cursor, load.stage_quarantined(cursor, parts))
+    load.settle_quarantine(cursor)
     return events, quarantined, duplicates
 
 
-def _put_dates(cursor: Any, dates: DateRange, stages: Stages) -> tuple[int, int, int]:
+def _copy_duplicates(cursor: Any, parts: Sequence[Part]) -> int:
+    read = partial(stage.file_batches, names=[*PLACE, "event_id"])
+    rows = (
+        batch
+        for part in parts
+        for batch in replace(part, left_out=Rows()).batches("duplicates", read)
+    )
+    columns = (*stage.ORIGIN, Column("event_id"), LOAD)
+    return stage.copy_into(cursor, sql.Identifier("ops", "duplicates"), columns, rows, freeze=False)
+
+
+def _put_dates(cursor: Any, dates: DateRange, parts: Sequence[Part]) -> tuple[int, int, int]:
     """Put the events of the dates in place of what `raw` has of them; return their count."""
     cursor.execute(
         "create temporary table outdated on commit drop as "
         "select event_id from raw.events where event_ts >= %s and event_ts < %s",
         (dates.start, dates.stop),
     )
-    if stages["events"]:
-        cursor.execute(
-            sql.SQL("insert into outdated select event_id from ({}) as staged ").format(
-                load.all_of(stages["events"], (*stage.ORIGIN, Column("event_id"), LOAD))
-            )
-            + _NOT_DUPLICATE
-        )
+    read = partial(stage.file_batches, names=[*PLACE, "event_id"])
+    ids = (rows.select(["event_id"]) for part in parts for rows in part.batches("events", read))
+    columns = (Column("event_id"),)
+    stage.copy_into(cursor, sql.Identifier("outdated"), columns, ids, freeze=False)
     for table in ("event_items", "events"):
         cursor.execute(
             f"delete from raw.{table} using outdated "  # noqa: S608
             f"where {table}.event_id = outdated.event_id"
         )
     aggregates.invalidate(cursor)
-    return _insert_events(cursor, stages), 0, 0
-
-
-_NOT_DUPLICATE = sql.SQL(
-    "where not exists (select from duplicate where duplicate.load_id = staged.load_id "
-    "and duplicate.file_id = staged.file_id and duplicate.source_row = staged.source_row)"
-)
-
-
-def _list_duplicates(cursor: Any, stages: Stages) -> None:
-    """Make the temporary table of the deliveries that lost."""
-    cursor.execute(
-        "create temporary table duplicate "
-        "(file_id bigint, source_row bigint, event_id text, load_id bigint) on commit drop"
-    )
-    if stages["duplicates"]:
-        cursor.execute(
-            sql.SQL("insert into duplicate {}").format(
-                load.all_of(stages["duplicates"], (*DUPLICATES, LOAD))
-            )
-        )
-    cursor.execute("analyze duplicate")
-
-
-def _insert_events(cursor: Any, stages: Stages) -> int:
-    if not stages["events"]:
-        return 0
-    _insert(cursor, "events", stages["events"], stage.EVENTS, stage.EVENTS)
-    count = int(cursor.rowcount)
-    columns = (Column("event_id"), *ITEM_COLUMNS)
-    _insert(cursor, "event_items", stages["items"], stage.ITEMS, columns)
-    return count
-
-
-def _insert(
-    cursor: Any,
-    table: str,
-    tables: Sequence[str],
-    staged: tuple[Column, ...],
-    columns: tuple[Column, ...],
-) -> None:
-    cursor.execute(
-        sql.SQL("insert into {} ({}, load_id) select {}, load_id from ({}) as staged ").format(
-            sql.Identifier("raw", table),
-            sql.SQL(", ").join(sql.Identifier(c.name) for c in columns),
-            sql.SQL(", ").join(sql.Identifier(c.name) for c in columns),
-            load.all_of(tables, (*staged, LOAD)),
-        )
-        + _NOT_DUPLICATE
-    )
+    return fill(cursor, parts, afresh=False), 0, 0
 
 
 def _check_adds_up(cursor: Any) -> None:

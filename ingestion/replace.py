@@ -7,12 +7,11 @@ go with the events: what stays in `raw` and what stays in the lake are the same 
 from __future__ import annotations
 
 from collections import defaultdict
-from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 
-from ingestion import aggregates
+from ingestion import aggregates, lake
 from ingestion.dates import DateRange
 from ingestion.errors import InputError
 from ingestion.settings import Settings
@@ -88,15 +87,16 @@ def _deliveries_that_stay(cursor: Any, settings: Settings) -> list[tuple[int, st
     for load_id, file_id, source_row, event_id in cursor.fetchall():
         rows[load_id][file_id, source_row] = event_id
     cursor.execute(
-        "select load_id, path from ops.lake_files "
+        "select table_name, path, event_date::text, row_count, byte_count from ops.lake_files "
         "where load_id = any(%s) and table_name = 'events' "
         "and coalesce(removed_by_load_id, removed_by_erasure_id) is null order by load_id, path",
         (list(rows),),
     )
     found = []
-    for load_id, path in cursor.fetchall():
-        with pq.ParquetFile(Path(settings.lake) / "events" / path) as file:
-            table = file.read(["file_id", "source_row"])
+    for file in (lake.LakeFile(*row) for row in cursor.fetchall()):
+        with pq.ParquetFile(file.under(settings.lake)) as parquet:
+            table = parquet.read(["file_id", "source_row"])
         places = zip(table["file_id"].to_pylist(), table["source_row"].to_pylist(), strict=True)
-        found += [(load_id, rows[load_id][place]) for place in places if place in rows[load_id]]
+        ids = rows[file.load_id]
+        found += [(file.load_id, ids[place]) for place in places if place in ids]
     return found

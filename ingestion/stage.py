@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import io
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -32,15 +31,11 @@ if TYPE_CHECKING:
 
 BATCH_ROWS = 20_000
 HASHES_AT_ONCE = 2_000_000
-# PostgreSQL fails on JSON that nests too deep, also where it only asks whether the text is valid.
-MOST_BRACKETS = 4_000
 
 ORIGIN = (Column("file_id", "bigint"), Column("source_row", "bigint"))
 EVENTS = tuple(column for column in EVENT_COLUMNS if column.name != "load_id")
 ITEMS = (*ORIGIN, Column("event_id"), *ITEM_COLUMNS)
 QUARANTINED = (Column("source"), *ORIGIN, Column("reasons"), Column("record"))
-
-
 KEYS = (*ORIGIN, Column("event_id"), Column("received_at", "timestamp"))
 """What tells a load's events apart, and which delivery of one came first."""
 
@@ -86,7 +81,7 @@ def copy_keys(
     only_repeated: bool,
 ) -> Stage:
     """COPY the KEYS of a load's events; where `only_repeated`, of ids that may occur twice."""
-    paths = [str(Path(settings.lake) / "events" / f.path) for f in files if f.table == "events"]
+    paths = lake.paths(settings.lake, files, "events")
     if not paths:
         return Stage()
     keys = spark.read.parquet(*paths).select(*[column.name for column in KEYS])
@@ -139,39 +134,6 @@ def copy_frame(frame: DataFrame, settings: Settings, columns: tuple[Column, ...]
     schema = "name string, row_count bigint"
     tables = frame.select(*names).mapInArrow(copy_task, schema).collect()
     return Stage(tuple(sorted(row.name for row in tables)), sum(row.row_count for row in tables))
-
-
-def copy_events(
-    cursor: Any, columns: tuple[Column, ...], batches: Callable[[], Iterator[pa.RecordBatch]]
-) -> str:
-    """COPY events as `copy_batches` does, properties that are no JSON as {"unparsed": text}.
-
-    `batches` is called a second time where there are such: PostgreSQL refuses a COPY as a whole.
-    """
-    import psycopg2
-
-    cursor.execute("savepoint events")
-    try:
-        return copy_batches(cursor, columns, batches())
-    # Only PostgreSQL itself knows what it takes for JSON, and how deep that may nest.
-    except (psycopg2.DataError, psycopg2.errors.StatementTooComplex):
-        cursor.execute("rollback to savepoint events")
-    texts = tuple(Column(c.name) if c.type == "json" else c for c in columns)
-    name = copy_batches(cursor, texts, batches())
-    parse = sql.SQL(_PARSE_PROPERTIES)
-    cursor.execute(parse.format(sql.Identifier("stage", name), most=sql.Literal(MOST_BRACKETS)))
-    return name
-
-
-_PARSE_PROPERTIES = """
-    alter table {} alter column properties type jsonb using case
-        when octet_length(properties) > {most}
-            and length(properties) - length(translate(properties, '[{{', '')) > {most}
-            then jsonb_build_object('unparsed', properties)
-        when pg_input_is_valid(properties, 'jsonb') then properties::jsonb
-        when properties is not null then jsonb_build_object('unparsed', properties)
-    end
-"""
 
 
 def copy_batches(
@@ -254,38 +216,35 @@ class _Stream(io.RawIOBase):
         return bytes(piece)
 
 
-def event_batches(paths: list[str]) -> Iterator[pa.RecordBatch]:
-    """Yield the events' rows of lake files, in the order of EVENTS."""
-    names = [column.name for column in EVENTS]
+def file_batches(paths: Iterable[str], names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of lake files: the named columns, in this order."""
     for path in paths:
         with pq.ParquetFile(path) as file:
             for batch in file.iter_batches(BATCH_ROWS, columns=names):
                 yield batch.select(names)
 
 
-def item_batches(paths: list[str]) -> Iterator[pa.RecordBatch]:
+def event_batches(paths: Iterable[str]) -> Iterator[pa.RecordBatch]:
+    """Yield the events' rows of lake files, in the order of EVENTS."""
+    return file_batches(paths, [column.name for column in EVENTS])
+
+
+def item_batches(paths: Iterable[str]) -> Iterator[pa.RecordBatch]:
     """Yield the products of the events of lake files, in the order of ITEMS."""
-    for path in paths:
-        with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(
-                BATCH_ROWS, columns=["file_id", "source_row", "event_id", "items"]
-            ):
-                items = batch.column(batch.schema.names.index("items"))
-                parent = pc.list_parent_indices(items)
-                flat = pc.list_flatten(items)
-                keys = batch.select(["file_id", "source_row", "event_id"]).take(parent)
-                yield pa.RecordBatch.from_arrays(
-                    [*keys.columns, *(flat.field(c.name) for c in ITEM_COLUMNS)],
-                    names=[c.name for c in ITEMS],
-                )
+    for batch in file_batches(paths, ["file_id", "source_row", "event_id", "items"]):
+        items = batch.column("items")
+        parent = pc.list_parent_indices(items)
+        flat = pc.list_flatten(items)
+        keys = batch.select(["file_id", "source_row", "event_id"]).take(parent)
+        yield pa.RecordBatch.from_arrays(
+            [*keys.columns, *(flat.field(c.name) for c in ITEM_COLUMNS)],
+            names=[c.name for c in ITEMS],
+        )
 
 
-def quarantine_batches(paths: list[str]) -> Iterator[pa.RecordBatch]:
+def quarantine_batches(paths: Iterable[str]) -> Iterator[pa.RecordBatch]:
     """Yield the quarantined rows of lake files, in the order of QUARANTINED."""
     names = [column.name for column in QUARANTINED]
-    for path in paths:
-        with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(BATCH_ROWS, columns=names):
-                batch = batch.select(names)
-                reasons = pc.binary_join(batch.column(names.index("reasons")), ",")
-                yield batch.set_column(names.index("reasons"), "reasons", reasons)
+    for batch in file_batches(paths, names):
+        reasons = pc.binary_join(batch.column("reasons"), ",")
+        yield batch.set_column(names.index("reasons"), "reasons", reasons)

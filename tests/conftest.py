@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +129,26 @@ def whole_state(query: Callable[..., list[tuple[Any, ...]]]) -> Callable[[], dic
         }
 
     return run
+
+
+class Killed(BaseException):
+    """Stands for a kill: nothing catches it."""
+
+
+@contextmanager
+def killed_in(module: Any, function: str, when: str = "before") -> Iterator[None]:
+    """Kill what the block does as it calls a module's function, before or after its effect."""
+    true = getattr(module, function)
+
+    def dies(*args: Any, **kwargs: Any) -> None:
+        if when == "after":
+            true(*args, **kwargs)
+        raise Killed
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, function, dies)
+        with pytest.raises(Killed):
+            yield
 
 
 @pytest.fixture

@@ -199,10 +199,12 @@ def adapt(rows: DataFrame) -> DataFrame:
         "currency": F.upper(_param("currency")),
         "properties": _properties(),
     }
+    items = F.col("_items")
     issues = parsing.issues(
         (INVALID_EVENT_TS, time.is_invalid),
-        (INVALID_NUMBER, _has_invalid_number([amount.is_invalid for amount in money.values()])),
-        (INVALID_ITEMS, _items_are_invalid()),
+        *((INVALID_NUMBER, amount.is_invalid) for amount in money.values()),
+        (INVALID_NUMBER, parsing.numbers_invalid(items, whole=["quantity"], amounts=["price"])),
+        (INVALID_ITEMS, parsing.list_invalid(F.col("items"), items)),
     )
     return candidates(with_texts, values, items=_items(), issues=issues)
 
@@ -336,22 +338,6 @@ def _items() -> SparkColumn:
         )
 
     return F.transform("_items", item)
-
-
-def _items_are_invalid() -> SparkColumn:
-    is_broken = F.col("_items").isNull() | F.exists("_items", lambda item: item.isNull())
-    return _text("items").isNotNull() & is_broken
-
-
-def _has_invalid_number(flags: list[SparkColumn]) -> SparkColumn:
-    of_items = F.exists(
-        "_items",
-        lambda item: (
-            parsing.whole_number(item["quantity"]).is_invalid
-            | parsing.amount(item["price"]).is_invalid
-        ),
-    )
-    return F.greatest(*[F.coalesce(flag, F.lit(False)) for flag in (*flags, of_items)])
 
 
 # -- properties ----------------------------------------------------------------------------------

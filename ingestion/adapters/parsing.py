@@ -5,7 +5,7 @@ Only functions in which the engines agree are used here; see docs/decisions/0001
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import reduce
 
@@ -71,6 +71,15 @@ def timestamp(column: Column, timezone: str | None = None) -> Parsed:
         is_local = raw.rlike(_LOCAL)
         value = F.when(is_local, F.to_utc_timestamp(value, timezone)).otherwise(value)
     return Parsed(value, raw.isNotNull() & value.isNull())
+
+
+def corrected_time(received: Column, sent: Column, created: Column) -> Column:
+    """Return when an event was created, by the clock of its receiver: received - (sent - created).
+
+    The sender's clock may be wrong, but by the same at both of its times. Null where one is.
+    """
+    queued = F.unix_micros(sent) - F.unix_micros(created)
+    return F.timestamp_micros(F.unix_micros(received) - queued)
 
 
 _ISO = (
@@ -161,6 +170,22 @@ def typed_items(raw: Column) -> Parsed:
     return Parsed(
         F.transform(raw, _item), F.coalesce(F.exists(raw, _has_invalid_number), F.lit(False))
     )
+
+
+def list_invalid(given: Column, listed: Column) -> Column:
+    """Return true where a text was given that `from_json` made no list of objects of."""
+    return text(given).isNotNull() & (listed.isNull() | F.exists(listed, lambda i: i.isNull()))
+
+
+def numbers_invalid(listed: Column, *, whole: Iterable[str], amounts: Iterable[str]) -> Column:
+    """Return true where one of these fields of a list's objects, as text, is not a number."""
+    whole, amounts = list(whole), list(amounts)
+
+    def is_invalid(one: Column) -> Column:
+        flags = [whole_number(one[name]).is_invalid for name in whole]
+        return reduce(Column.__or__, flags + [amount(one[name]).is_invalid for name in amounts])
+
+    return F.exists(listed, is_invalid)
 
 
 def query_parameter(url: Column, name: str) -> Column:

@@ -46,32 +46,16 @@ from pyspark.sql import Column as SparkColumn
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from ingestion.adapters import ga4, parsing
+from ingestion.adapters import ga4, parsing, segment
 from ingestion.adapters.adapter import Adapter, candidates
 from ingestion.contract.events import Column
 from ingestion.contract.rules import INVALID_EVENT_TS, INVALID_ITEMS, INVALID_NUMBER
 
-_SPECIFIED = {
-    "products searched": "search",
-    "product list viewed": "product_list_view",
-    "product list filtered": "product_list_view",
-    "product clicked": "product_click",
-    "product viewed": "product_view",
-    "product added": "add_to_cart",
-    "wishlist product added to cart": "add_to_cart",
-    "product removed": "remove_from_cart",
-    "checkout started": "checkout_start",
-    "checkout step viewed": "checkout_step",
-    "checkout step completed": "checkout_step",
-    "payment info entered": "checkout_step",
-    "order completed": "purchase",
-    "order refunded": "refund",
-}
 EVENT_TYPE_OF = {
     "$pageview": "page_view",
     "$screen": "page_view",
     **{name.replace("_", " "): type_ for name, type_ in ga4.EVENT_TYPE_OF.items()},
-    **_SPECIFIED,
+    **segment.EVENT_TYPE_OF_SPEC,
 }
 """By the event's name in lower case, its words parted by single blanks."""
 
@@ -152,10 +136,15 @@ def adapt(rows: DataFrame) -> DataFrame:
         "user_id": _user_id(),
         "properties": parsing.merged_properties(F.col("properties"), F.col("_rest")),
     }
+    products = F.col("_products")
     issues = parsing.issues(
         (INVALID_EVENT_TS, times["timestamp"].is_invalid),
-        (INVALID_NUMBER, _has_invalid_number([amount.is_invalid for amount in money.values()])),
-        (INVALID_ITEMS, _products_are_invalid()),
+        *((INVALID_NUMBER, amount.is_invalid) for amount in money.values()),
+        (
+            INVALID_NUMBER,
+            parsing.numbers_invalid(products, whole=["quantity"], amounts=["price", "discount"]),
+        ),
+        (INVALID_ITEMS, parsing.list_invalid(F.col("_list"), products)),
     )
     agent = F.coalesce(_property("$raw_user_agent"), _property("$user_agent"))
     return candidates(parsed, values, items=_items(), issues=issues, user_agent=agent)
@@ -278,23 +267,6 @@ def _item(raw: SparkColumn, position: SparkColumn) -> SparkColumn:
         unit_price=parsing.amount(raw["price"]).value,
         discount=parsing.amount(raw["discount"]).value,
     )
-
-
-def _products_are_invalid() -> SparkColumn:
-    is_broken = F.col("_products").isNull() | F.exists("_products", lambda p: p.isNull())
-    return F.col("_list").isNotNull() & is_broken
-
-
-def _has_invalid_number(flags: list[SparkColumn]) -> SparkColumn:
-    of_items = F.exists(
-        "_products",
-        lambda p: (
-            parsing.whole_number(p["quantity"]).is_invalid
-            | parsing.amount(p["price"]).is_invalid
-            | parsing.amount(p["discount"]).is_invalid
-        ),
-    )
-    return F.greatest(*[F.coalesce(flag, F.lit(False)) for flag in (*flags, of_items)])
 
 
 ADAPTER = Adapter(

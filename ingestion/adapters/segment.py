@@ -61,7 +61,7 @@ COLUMNS = (
     Column("_metadata"),
     Column("writeKey"),
 )
-EVENT_TYPE_OF = {
+EVENT_TYPE_OF_SPEC = {
     "products searched": "search",
     "product list viewed": "product_list_view",
     "product list filtered": "product_list_view",
@@ -76,6 +76,11 @@ EVENT_TYPE_OF = {
     "payment info entered": "checkout_step",
     "order completed": "purchase",
     "order refunded": "refund",
+}
+"""The events of the spec's version 2 with a meaning in the warehouse, in lower case."""
+
+EVENT_TYPE_OF = {
+    **EVENT_TYPE_OF_SPEC,
     # Version 1 of the spec.
     "viewed product category": "product_list_view",
     "clicked product": "product_click",
@@ -87,7 +92,7 @@ EVENT_TYPE_OF = {
     "completed checkout step": "checkout_step",
     "completed order": "purchase",
 }
-"""The spec's events with a meaning in the warehouse, by their names in lower case."""
+"""The same of both versions."""
 
 OTHER_EVENTS_OF_SPEC = (
     "promotion viewed",
@@ -210,8 +215,7 @@ def _event_ts() -> tuple[SparkColumn, SparkColumn]:
         parsing.timestamp(F.col(name))
         for name in ("timestamp", "originalTimestamp", "sentAt", "receivedAt")
     )
-    queued = F.unix_micros(sent.value) - F.unix_micros(original.value)
-    corrected = F.timestamp_micros(F.unix_micros(received.value) - queued)
+    corrected = parsing.corrected_time(received.value, sent.value, original.value)
     value = F.coalesce(given.value, corrected, original.value, received.value)
     return value, given.is_invalid | (given.value.isNull() & original.is_invalid)
 
@@ -223,8 +227,7 @@ def _items(of_spec: SparkColumn) -> tuple[parsing.Parsed, SparkColumn]:
     is_single = of_spec & F.coalesce(_own("product_id"), _own("sku")).isNotNull()
     single = F.when(is_single, F.array(_product(F.col("own"))))
     raw = F.when(products.isNotNull(), F.transform(listed, _product)).otherwise(single)
-    has_other = F.coalesce(F.exists(listed, lambda product: product.isNull()), F.lit(True))
-    return parsing.typed_items(raw), products.isNotNull() & has_other
+    return parsing.typed_items(raw), parsing.list_invalid(products, listed)
 
 
 def _product(source: SparkColumn) -> SparkColumn:

@@ -214,8 +214,7 @@ def _unreadable() -> SparkColumn:
         ("contexts", F.col("custom_entities")),
         ("derived_contexts", F.col("derived_entities")),
     ):
-        has_other = F.coalesce(F.exists(entities, lambda entity: entity.isNull()), F.lit(True))
-        flags.append(_text(name).isNotNull() & has_other)
+        flags.append(parsing.list_invalid(F.col(name), entities))
     return reduce(SparkColumn.__or__, flags)
 
 
@@ -254,8 +253,7 @@ def _event_ts() -> tuple[SparkColumn, SparkColumn]:
         parsing.timestamp(F.col(f"{name}_tstamp"))
         for name in ("derived", "true", "collector", "dvce_created", "dvce_sent")
     )
-    queued = F.unix_micros(sent.value) - F.unix_micros(created.value)
-    corrected = F.timestamp_micros(F.unix_micros(collector.value) - queued)
+    corrected = parsing.corrected_time(collector.value, sent.value, created.value)
     value = F.coalesce(derived.value, true.value, corrected, collector.value, created.value)
     return value, derived.is_invalid | (value.isNull() & collector.is_invalid)
 

@@ -20,7 +20,7 @@ from ingestion.lake.log import (
 )
 from ingestion.lake.rewrite import Mask, Rewritten, count_rows, rewrite
 from ingestion.lake.scratch import scratch
-from ingestion.lake.tables import SCHEMAS, LakeFile, Table
+from ingestion.lake.tables import SCHEMAS, LakeFile, Table, paths
 from ingestion.lake.write import Written, quarantined_examples, write
 from ingestion.lake.write_duplicates import write_duplicates
 
@@ -39,6 +39,7 @@ __all__ = [
     "event_paths",
     "history",
     "last_numbers",
+    "paths",
     "quarantined_examples",
     "read_events",
     "remove_uncommitted",

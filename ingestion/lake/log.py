@@ -66,17 +66,17 @@ def commit(lake: str, change: Change) -> int:
         added = [file for file in change.added if file.table == table]
         removed = [file for file in change.removed if file.table == table]
         if table == "events" or added or removed:
-            _put_in_place(lake, table, added)
+            _put_in_place(lake, added)
             _commit_table(lake, table, change, added, removed)
     shutil.rmtree(Path(lake) / REWRITTEN, ignore_errors=True)
     return version(lake)
 
 
-def _put_in_place(lake: str, table: Table, files: Iterable[LakeFile]) -> None:
+def _put_in_place(lake: str, files: Iterable[LakeFile]) -> None:
     for file in files:
-        waiting = Path(lake) / REWRITTEN / table / file.path
+        waiting = file.under(Path(lake) / REWRITTEN)
         if waiting.exists():
-            waiting.replace(Path(lake) / table / file.path)
+            waiting.replace(file.under(lake))
 
 
 def _commit_table(

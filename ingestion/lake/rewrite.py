@@ -48,7 +48,7 @@ def count_rows(lake: str, files: Iterable[LakeFile], columns: Sequence[str], mas
     """Return how many rows of those files that still exist are under the mask."""
     count = 0
     for file in files:
-        path = Path(lake) / file.table / file.path
+        path = file.under(lake)
         if path.exists():
             with pq.ParquetFile(path) as source:
                 count += pc.sum(mask(file, source.read(list(columns)))).as_py() or 0
@@ -56,7 +56,7 @@ def count_rows(lake: str, files: Iterable[LakeFile], columns: Sequence[str], mas
 
 
 def _rewrite_file(lake: Path, file: LakeFile, columns: list[str], mask: Mask) -> Rewritten | None:
-    with pq.ParquetFile(lake / file.table / file.path) as source:
+    with pq.ParquetFile(file.under(lake)) as source:
         keys = source.read(columns)
         goes = mask(file, keys)
         if not pc.any(goes).as_py():

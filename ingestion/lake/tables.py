@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import pyarrow as pa
@@ -55,3 +57,12 @@ class LakeFile:
     def load_id(self) -> int:
         """The load whose rows the file holds, as its path says."""
         return int(self.path.split("/", 1)[0].removeprefix("load_id="))
+
+    def under(self, root: str | Path) -> Path:
+        """Return where the file lies, in a lake with this root."""
+        return Path(root) / self.table / self.path
+
+
+def paths(root: str, files: Iterable[LakeFile], table: Table) -> list[str]:
+    """Return where those of the files lie that are of the table."""
+    return [str(file.under(root)) for file in files if file.table == table]

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ingestion.lake.tables import SCHEMAS, LakeFile, Table
+from ingestion.lake.tables import SCHEMAS, LakeFile, Table, paths
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -67,11 +67,10 @@ def write(validated: Iterable[DataFrame], lake: str, load_id: int) -> Written:
 def quarantined_examples(lake: str, files: Iterable[LakeFile]) -> dict[str, dict[str, Any]]:
     """Return, by reason, the first quarantined row of the files: file_id, source_row, record."""
     found: dict[str, dict[str, Any]] = {}
-    for file in files:
-        if file.table == "quarantine":
-            for row in pq.read_table(Path(lake) / file.table / file.path).to_pylist():
-                for reason in row["reasons"]:
-                    found.setdefault(reason, row)
+    for path in paths(lake, files, "quarantine"):
+        for row in pq.read_table(path).to_pylist():
+            for reason in row["reasons"]:
+                found.setdefault(reason, row)
     return found
 
 

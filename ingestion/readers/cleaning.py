@@ -41,15 +41,7 @@ def cleaned_line(line: bytes) -> tuple[bytes, tuple[str, ...]]:
 
 def is_clean(data: bytes) -> bool:
     """Return whether no line of the data needs `cleaned_line`."""
-    if b"\0" in data:
-        return False
-    if data.isascii():
-        return True
-    try:
-        data.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
+    return b"\0" not in data and (data.isascii() or _is_utf8(data))
 
 
 def cleaned_value(value: Any, repairs: set[str]) -> Any:

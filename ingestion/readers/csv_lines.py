@@ -20,12 +20,10 @@ from ingestion.readers.rows import (
     Line,
     LineReader,
     Repairs,
-    bad_rows,
     is_blank,
     json_text,
     line_text,
-    repairs_of,
-    row_batch,
+    rows_and_bad,
 )
 
 MOST_LINES_OF_A_RECORD = 100
@@ -81,21 +79,10 @@ def _parse_csv(
     plain, odd = _split_by_quotes(lines)
     good, bad = _parse_plain([line for line in plain if not is_blank(line)], header)
     joined, torn = _parse_odd(lines, odd, header, repairs)
-    bad += torn
-    for numbers, table in (good, joined):
-        if numbers:
-            columns = [_column(table, header, name, len(numbers)) for name in wanted]
-            extra = _extra_of(table, header, wanted)
-            yield row_batch(
-                split,
-                pa.array(numbers, pa.int64()),
-                columns,
-                wanted,
-                extra=extra,
-                repairs=repairs_of(numbers, repairs),
-            )
-    if bad:
-        yield bad_rows(split, bad, wanted)
+    for (numbers, table), own_bad in ((good, bad), (joined, torn)):
+        columns = [_column(table, header, name, len(numbers)) for name in wanted]
+        extra = _extra_of(table, header, wanted)
+        yield from rows_and_bad(split, wanted, numbers, columns, own_bad, repairs, extra=extra)
 
 
 def _split_by_quotes(lines: list[Line]) -> tuple[list[Line], list[int]]:
@@ -131,7 +118,7 @@ def _parse_plain(
         return "skip"
 
     if not lines:
-        return ([], None), []
+        return ([], _table([], header)), []
     data = b"\n".join(line for _, line in lines) + b"\n"
     if data.count(b"\r") != data.count(b"\r\n"):
         return _parse_alone(lines, header)

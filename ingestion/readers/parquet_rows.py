@@ -59,11 +59,10 @@ def read_parquet(split: Split, types: dict[str, str]) -> Iterator[pa.RecordBatch
                 return
             count = batch.num_rows
             numbers = pa.array(range(number, number + count), pa.int64())
-            columns, repairs = _cleaned([_typed(batch, n, type_) for n, type_ in types.items()])
+            columns, mended_texts = _cleaned([_typed(batch, n, t) for n, t in types.items()])
             rest = [name for name in batch.schema.names if name not in types]
             others = [_plain_values(batch.column(name)) for name in rest]
-            masks = [_masks(mended) for _, mended in others]
-            repairs = with_repairs(repairs, masks, count)
+            masks = [*mended_texts, *(_masks(mended) for _, mended in others)]
             values = zip(*(column for column, _ in others), strict=True)
             rows = (dict(zip(rest, row, strict=True)) for row in values)
             extra = pa.array([_json_or_null(row) for row in rows])
@@ -73,7 +72,7 @@ def read_parquet(split: Split, types: dict[str, str]) -> Iterator[pa.RecordBatch
                 columns,
                 tuple(types),
                 extra=extra.cast(pa.string()) if rest else None,
-                repairs=repairs,
+                repairs=with_repairs(None, masks, count),
             )
             number += count
 
@@ -183,22 +182,10 @@ def _is_odd(values: pa.Array) -> pa.Array:
     return pc.or_(pc.or_(padded, pc.equal(values, "")), pc.match_substring(values, "\0"))
 
 
-def _cleaned(columns: list[pa.Array]) -> tuple[list[pa.Array], pa.Array | None]:
-    """Return the columns with their texts repaired, and the repairs of each row, if any."""
-    found: dict[str, pa.Array] = {}
-    cleaned = []
-    for column in columns:
-        if pa.types.is_string(column.type):
-            column, masks = cleaned_array(column)
-            for code, mask in masks.items():
-                found[code] = pc.or_(found[code], mask) if code in found else mask
-        cleaned.append(column)
-    if not found:
-        return cleaned, None
-    flags = {code: mask.to_pylist() for code, mask in found.items()}
-    rows = range(len(columns[0]))
-    repairs = [[code for code in flags if flags[code][i]] or None for i in rows]
-    return cleaned, pa.array(repairs, pa.list_(pa.string()))
+def _cleaned(columns: list[pa.Array]) -> tuple[list[pa.Array], list[dict[str, pa.Array]]]:
+    """Return the columns with their texts repaired, and for each a mask of rows by repair."""
+    cleaned = [cleaned_array(c) if pa.types.is_string(c.type) else (c, {}) for c in columns]
+    return [column for column, _ in cleaned], [masks for _, masks in cleaned]
 
 
 def _json_or_null(row: dict[str, Any]) -> str | None:

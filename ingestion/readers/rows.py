@@ -82,6 +82,8 @@ class LineReader:
         if first == 1 and lines and lines[0].startswith(UTF8_BOM):
             lines[0] = lines[0].removeprefix(UTF8_BOM)
             self.repairs[1] = (BYTE_ORDER_MARK_REMOVED,)
+        if clean and max(map(len, lines), default=0) <= LONGEST_ROW_BYTES:
+            return list(enumerate(lines, first))
         kept = []
         for number, line in enumerate(lines, first):
             if len(line) > LONGEST_ROW_BYTES:
@@ -97,6 +99,30 @@ class LineReader:
 
 def line_text(raw: bytes) -> str:
     return raw.decode("utf-8", errors="replace").rstrip("\r")
+
+
+def rows_and_bad(
+    split: Split,
+    wanted: tuple[str, ...],
+    numbers: list[int],
+    columns: list[pa.Array],
+    bad: list[tuple[int, str]],
+    repairs: Repairs,
+    *,
+    extra: pa.Array | None = None,
+) -> Iterator[pa.RecordBatch]:
+    """Yield the rows that were read, and those that could not be; each if there are any."""
+    if numbers:
+        yield row_batch(
+            split,
+            pa.array(numbers, pa.int64()),
+            columns,
+            wanted,
+            extra=extra,
+            repairs=_repairs_of(numbers, repairs),
+        )
+    if bad:
+        yield bad_rows(split, bad, wanted)
 
 
 def bad_rows(
@@ -166,7 +192,7 @@ def with_repairs(
     return pa.array(codes, pa.list_(pa.string()))
 
 
-def repairs_of(numbers: list[int], repairs: Repairs) -> pa.Array | None:
+def _repairs_of(numbers: list[int], repairs: Repairs) -> pa.Array | None:
     """Return the repairs of the rows as a column, None where there are none."""
     if not repairs:
         return None

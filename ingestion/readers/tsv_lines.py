@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 
 from ingestion.files import Split
-from ingestion.readers.rows import LineReader, bad_rows, line_text, repairs_of, row_batch
+from ingestion.readers.rows import LineReader, line_text, rows_and_bad
 
 
 def read_tsv(split: Split, wanted: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
@@ -24,11 +24,7 @@ def read_tsv(split: Split, wanted: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
                 rows.append([value or None for value in values])
             else:
                 bad.append((number, line_text(line)))
-        if rows:
-            columns = [pa.array(column, pa.string()) for column in zip(*rows, strict=True)]
-            repairs = repairs_of(numbers, reader.repairs)
-            yield row_batch(split, pa.array(numbers, pa.int64()), columns, wanted, repairs=repairs)
-        if bad:
-            yield bad_rows(split, bad, wanted)
+        columns = [pa.array(column, pa.string()) for column in zip(*rows, strict=True)]
+        yield from rows_and_bad(split, wanted, numbers, columns, bad, reader.repairs)
         yield from reader.oversize(wanted)
         reader.repairs.clear()

@@ -125,6 +125,15 @@ def load(settings: Settings, spark: Any, files: Path) -> Any:
     return batch.ingest(settings, [str(files)], "native", report=lambda _: None, spark=spark)
 
 
+def said_with(settings: Settings, spark: Any, files: Path, step: str, instead: Any) -> str:
+    """Return what a load says when it fails with something else in place of a step of staging."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stage, step, instead)
+        with pytest.raises(ClickmartError) as failed:
+            load(settings, spark, files)
+    return str(failed.value)
+
+
 def assert_same(found: State, expected: State) -> None:
     for name, rows in expected.items():
         assert found[name] == rows, name
@@ -193,7 +202,6 @@ def test_a_backend_that_is_ended_in_copy_stops_the_load_in_one_line(
     spark: Any,
     files: Path,
     undisturbed: State,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     parameters = connection_parameters(empty)
     true = stage.copy_batches
@@ -211,12 +219,9 @@ def test_a_backend_that_is_ended_in_copy_stops_the_load_in_one_line(
 
         return true(cursor, columns, ending())
 
-    with monkeypatch.context() as patch:
-        patch.setattr(stage, "copy_batches", interrupted)
-        with pytest.raises(ClickmartError) as failed:
-            load(empty, spark, files)
-    assert "PostgreSQL" in str(failed.value)
-    assert "\n" not in str(failed.value)
+    said = said_with(empty, spark, files, "copy_batches", interrupted)
+    assert "PostgreSQL" in said
+    assert "\n" not in said
     load(empty, spark, files)
     assert_same(state(empty), undisturbed)
 
@@ -227,7 +232,6 @@ def test_postgres_stopped_under_way_and_started_again(
     spark: Any,
     files: Path,
     undisturbed: State,
-    monkeypatch: pytest.MonkeyPatch,
     step: str,
 ) -> None:
     true, pid = getattr(stage, step), embedded.status(empty).pid
@@ -240,11 +244,7 @@ def test_postgres_stopped_under_way_and_started_again(
             time.sleep(0.05)
         return true(*arguments, **options)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(stage, step, stopping)
-        with pytest.raises(ClickmartError) as failed:
-            load(empty, spark, files)
-    assert "PostgreSQL" in str(failed.value)
+    assert "PostgreSQL" in said_with(empty, spark, files, step, stopping)
     embedded.start(empty)
     load(empty, spark, files)
     assert_same(state(empty), undisturbed)
@@ -255,7 +255,6 @@ def test_a_crash_of_postgres_that_empties_the_stages_loads_nothing(
     spark: Any,
     files: Path,
     undisturbed: State,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     true = stage.copy_keys
 
@@ -267,11 +266,7 @@ def test_a_crash_of_postgres_that_empties_the_stages_loads_nothing(
         embedded.start(empty)
         return staged
 
-    with monkeypatch.context() as patch:
-        patch.setattr(stage, "copy_keys", crashing)
-        with pytest.raises(ClickmartError) as failed:
-            load(empty, spark, files)
-    assert "PostgreSQL" in str(failed.value)
+    assert "PostgreSQL" in said_with(empty, spark, files, "copy_keys", crashing)
     load(empty, spark, files)
     assert_same(state(empty), undisturbed)
 

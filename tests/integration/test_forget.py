@@ -17,14 +17,11 @@ from ingestion.dates import DateRange
 from ingestion.errors import UsageError
 from ingestion.forget import Erased, Person
 from ingestion.settings import Settings
+from tests.conftest import Killed, killed_in
 
 Query = Callable[..., list[tuple[Any, ...]]]
 State = Callable[[], dict[str, Any]]
 Forget = Callable[..., Erased]
-
-
-class Killed(BaseException):
-    """Stands for a kill: nothing catches it."""
 
 
 def at(event: Any, minute: int, **changes: Any) -> dict[str, Any]:
@@ -247,22 +244,12 @@ def test_a_killed_erasure_is_made_good_by_the_next_command(
     query: Query,
     ingest: Any,
     event: Any,
-    monkeypatch: pytest.MonkeyPatch,
     module: Any,
     function: str,
     when: str,
 ) -> None:
-    true = getattr(module, function)
-
-    def dies(*args: Any, **kwargs: Any) -> None:
-        if when == "after":
-            true(*args, **kwargs)
-        raise Killed
-
-    with monkeypatch.context() as patch:
-        patch.setattr(module, function, dies)
-        with pytest.raises(Killed):
-            erase("user", "ann")
+    with killed_in(module, function, when):
+        erase("user", "ann")
     is_committed = query("select count(*) from ops.erasures") == [(1,)]
     if is_committed:  # any command finishes it, without being told the id
         ingest([at(event, 13, event_id="", user_id="x")], max_quarantined=100)

@@ -7,6 +7,7 @@ a build after each. Then everything is built anew, and every table must be what 
 from __future__ import annotations
 
 import json
+import logging
 import random
 import shutil
 import subprocess
@@ -14,18 +15,20 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ingestion import batch
 from ingestion.dates import DateRange
 from ingestion.postgres import connect
 from ingestion.settings import Settings
+from tests.conftest import empty_warehouse
 
 Row = dict[str, Any]
 Load = list[Row]
-Ingest = Callable[..., Any]
 LOAD_COUNT = 4
 START = datetime(2026, 3, 1, 9, tzinfo=timezone.utc)
 # Seconds between a visitor's events: at once, within a session, at its border, days later.
@@ -214,30 +217,64 @@ def differences(settings: Settings, names: list[str]) -> dict[str, tuple[int, in
 
 
 def start_anew(settings: Settings) -> None:
+    empty_warehouse(settings)
     execute(settings, "drop schema if exists marts, intermediate cascade")
     execute(settings, "drop table if exists ops.model_states")
 
 
-def followed_against_rebuilt(
-    settings: Settings, ingest: Ingest, project: Project, seeds: range
-) -> dict[str, tuple[int, int]]:
-    """Load and build in turn, then build anew; return the tables that differ.
+Ingest = Callable[..., None]
 
-    After a load in the middle only some models are built, and the next one finds them ahead.
+
+def follow(settings: Settings, ingest: Ingest, project: Project, seeds: range) -> None:
+    """Load and build in turn, from nothing.
+
+    The second build makes some models alone, so that the third finds them ahead of others, and is
+    killed on its way.
     """
     start_anew(settings)
     some_models = ("-s", "int_events_sessionized", "int_changed_users", "fct_events", "fct_orders")
-    for number, rows in enumerate(loads_of(seeds)):
+    for number, rows in enumerate(loads_of(seeds), start=1):
         ingest(rows)
-        project.run(*(some_models if number == 1 else ()))
+        if number == 3:
+            kill_on_its_way(settings, project)
+        project.run(*(some_models if number == 2 else ()))
+
+
+def kill_on_its_way(settings: Settings, project: Project) -> None:
+    counted = "select count(*) from ops.model_states where load_id = 3"
+    build = project.start()
+    while rows_of(settings, counted)[0][0] < 12:
+        assert build.poll() is None, "the build was over before it could be killed"
+        time.sleep(0.02)
+    build.kill()
+    build.wait()
+
+
+def against_full_refresh(settings: Settings, project: Project) -> dict[str, tuple[int, int]]:
+    """Build anew; return the tables that differ from what they were."""
     names = keep(settings)
-    assert len(names) > 30
+    assert len(names) > 60
     project.run("--full-refresh")
     return differences(settings, names)
 
 
-@pytest.fixture
-def project(tmp_path: Path, settings: Settings) -> Project:
+@pytest.fixture(scope="module")
+def ingest(settings: Settings, spark: Any, tmp_path_factory: pytest.TempPathFactory) -> Ingest:
+    """A function that loads events; `is_all` replaces what was there."""
+    folder, numbers = tmp_path_factory.mktemp("events"), count()
+
+    def run(rows: list[Row], is_all: bool = False) -> None:
+        path = folder / f"{next(numbers)}.jsonl"
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        dates = DateRange() if is_all else None
+        report = logging.getLogger(__name__).info
+        batch.ingest(settings, [str(path)], "native", dates=dates, report=report, spark=spark)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory, settings: Settings) -> Project:
     """The project with its seeds in the database."""
     seeded = subprocess.run(
         [str(Path(sys.executable).parent / "dbt"), "--quiet", "seed"],
@@ -246,118 +283,83 @@ def project(tmp_path: Path, settings: Settings) -> Project:
         text=True,
     )
     assert seeded.returncode == 0, seeded.stdout + seeded.stderr
-    return Project(settings.project_dir, tmp_path / "target")
+    return Project(settings.project_dir, tmp_path_factory.mktemp("target"))
 
 
 # -- the law -------------------------------------------------------------------------------------
 
 
+@pytest.fixture(scope="module")
+def followed(settings: Settings, ingest: Ingest, project: Project) -> Settings:
+    """Ten histories, followed. The tests on them go on from one another."""
+    follow(settings, ingest, project, range(10))
+    return settings
+
+
 def test_following_ten_histories_equals_a_full_refresh(
-    empty: Settings, ingest: Ingest, project: Project
+    followed: Settings, project: Project
 ) -> None:
-    assert followed_against_rebuilt(empty, ingest, project, range(10)) == {}
-
-
-def test_following_equals_a_full_refresh_with_the_sources_sessions(
-    empty: Settings, ingest: Ingest, project: Project
-) -> None:
-    project.variables["session_source"] = "source"
-    assert followed_against_rebuilt(empty, ingest, project, range(10, 13)) == {}
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("first", range(100, 200, 10))
-def test_following_a_hundred_histories_equals_a_full_refresh(
-    empty: Settings, ingest: Ingest, project: Project, first: int
-) -> None:
-    assert followed_against_rebuilt(empty, ingest, project, range(first, first + 10)) == {}
-
-
-def test_a_killed_build_goes_on_where_it_was(
-    empty: Settings, ingest: Ingest, project: Project
-) -> None:
-    start_anew(empty)
-    [first, *_, last] = loads_of(range(20, 23))
-    ingest(first)
-    project.run()
-    ingest(last)
-    [(loaded,)] = rows_of(empty, "select max(load_id) from ops.loads")
-    build = project.start()
-    while count_states(empty, loaded) < 12:
-        assert build.poll() is None, "the build was over before it could be killed"
-        time.sleep(0.02)
-    build.kill()
-    build.wait()
-    project.run()
-    names = keep(empty)
-    project.run("--full-refresh")
-    assert differences(empty, names) == {}
-
-
-def count_states(settings: Settings, load_id: int) -> int:
-    """Return how many models have come to a load."""
-    counted = f"select count(*) from ops.model_states where load_id = {load_id}"
-    return int(rows_of(settings, counted)[0][0])
-
-
-# -- what else a build does ----------------------------------------------------------------------
+    assert against_full_refresh(followed, project) == {}
 
 
 def test_a_build_without_new_loads_leaves_every_table_alone(
-    empty: Settings, ingest: Ingest, project: Project
+    followed: Settings, project: Project
 ) -> None:
-    start_anew(empty)
-    ingest(loads_of(range(30, 32))[0])
+    files = (
+        "select relname, relfilenode from pg_class join pg_namespace as n on relnamespace = n.oid "
+        "where relkind in ('r', 'v') and nspname in ('intermediate', 'marts', 'reports') order by 1"
+    )
+    before = rows_of(followed, files)
     project.run()
-    files = "select oid, relfilenode from pg_class where relkind in ('r', 'v') order by oid"
-    before = rows_of(empty, files)
-    project.run()
-    assert rows_of(empty, files) == before
-
-
-def test_an_edited_var_rebuilds_what_depends_on_it(
-    empty: Settings, ingest: Ingest, project: Project
-) -> None:
-    start_anew(empty)
-    for rows in loads_of(range(30, 32))[:2]:
-        ingest(rows)
-        project.run()
-    before = rows_of(empty, "select count(*) from marts.fct_sessions")
-    project.variables["session_timeout_minutes"] = 15
-    project.run()
-    names = keep(empty)
-    project.run("--full-refresh")
-    assert differences(empty, names) == {}
-    assert rows_of(empty, "select count(*) from marts.fct_sessions") > before
+    assert rows_of(followed, files) == before
 
 
 def test_a_backfill_computes_the_visitors_of_its_days_anew(
-    empty: Settings, ingest: Ingest, project: Project
+    followed: Settings, project: Project
 ) -> None:
-    start_anew(empty)
-    ingest([row for rows in loads_of(range(40, 43)) for row in rows])
-    project.run()
-    names = keep(empty)
-    [(day,)] = rows_of(empty, "select min(session_date)::text from marts.fct_sessions")
-    execute(empty, f"delete from marts.fct_sessions where session_date = '{day}'")
-    execute(empty, f"update marts.fct_events set page_url = null where event_date = '{day}'")
-    assert {"marts.fct_sessions", "marts.fct_events"} <= set(differences(empty, names))
+    names = keep(followed)
+    [(day,)] = rows_of(followed, "select min(session_date)::text from marts.fct_sessions")
+    execute(followed, f"delete from marts.fct_sessions where session_date = '{day}'")
+    execute(followed, f"update marts.fct_events set page_url = null where event_date = '{day}'")
+    assert {"marts.fct_sessions", "marts.fct_events"} <= set(differences(followed, names))
     project.run(backfill_from=day)
-    assert differences(empty, names) == {}
+    assert differences(followed, names) == {}
+
+
+def test_an_edited_var_rebuilds_what_depends_on_it_and_is_followed_then(
+    followed: Settings, ingest: Ingest, project: Project
+) -> None:
+    session_ids = "select array_agg(session_id order by session_id) from marts.fct_sessions"
+    before = rows_of(followed, session_ids)
+    project.variables["session_source"] = "source"
+    project.run()
+    assert rows_of(followed, session_ids) != before
+    ingest(loads_of(range(50, 53))[0])
+    project.run()
+    assert against_full_refresh(followed, project) == {}
 
 
 def test_replaced_events_leave_nothing_behind(
-    empty: Settings, ingest: Ingest, project: Project
+    followed: Settings, ingest: Ingest, project: Project
 ) -> None:
-    start_anew(empty)
-    rows = loads_of(range(50, 52))[0]
-    ingest(rows)
+    project.variables["session_source"] = "derived"
+    ingest(loads_of(range(60, 62))[0], is_all=True)
     project.run()
-    ingest([row for row in rows if row["visitor_id"].endswith("v1")], dates=DateRange())
-    project.run()
-    names = keep(empty)
-    project.run("--full-refresh")
-    assert differences(empty, names) == {}
+    assert rows_of(followed, "select count(*) from marts.fct_events where event_id ~ '^w6'") == (
+        rows_of(followed, "select count(*) from marts.fct_events")
+    )
+    assert against_full_refresh(followed, project) == {}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("session_source", ["derived", "source"])
+@pytest.mark.parametrize("first", range(100, 200, 10))
+def test_following_a_hundred_histories_equals_a_full_refresh(
+    settings: Settings, ingest: Ingest, project: Project, first: int, session_source: str
+) -> None:
+    project.variables["session_source"] = session_source
+    follow(settings, ingest, project, range(first, first + 10))
+    assert against_full_refresh(settings, project) == {}
 
 
 # -- a test of the test --------------------------------------------------------------------------
@@ -410,7 +412,7 @@ BROKEN: dict[str, list[Change]] = {
 @pytest.mark.slow
 @pytest.mark.parametrize("fault", BROKEN)
 def test_a_broken_model_differs_from_its_full_refresh(
-    empty: Settings, ingest: Ingest, project: Project, tmp_path: Path, fault: str
+    settings: Settings, ingest: Ingest, project: Project, tmp_path: Path, fault: str
 ) -> None:
     for name in ("dbt_project.yml", "profiles.yml"):
         shutil.copy(project.folder / name, tmp_path)
@@ -421,4 +423,5 @@ def test_a_broken_model_differs_from_its_full_refresh(
         assert right in text
         (tmp_path / file).write_text(text.replace(right, wrong))
     broken = Project(tmp_path, tmp_path / "target")
-    assert followed_against_rebuilt(empty, ingest, broken, range(10)) != {}
+    follow(settings, ingest, broken, range(10))
+    assert against_full_refresh(settings, broken) != {}

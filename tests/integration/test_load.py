@@ -17,6 +17,7 @@ from ingestion import batch, load
 from ingestion.errors import UsageError
 from ingestion.readers.hashing import NOT_KEPT, hashed_id
 from ingestion.settings import Settings
+from tests.conftest import killed_in
 
 pytestmark = pytest.mark.both_engines
 
@@ -115,16 +116,14 @@ KEYS = (
 
 
 def test_an_empty_warehouse_has_its_keys_after_its_first_load_and_after_one_that_failed(
-    ingest: Any, event: Any, query: Query, monkeypatch: pytest.MonkeyPatch
+    ingest: Any, event: Any, query: Query
 ) -> None:
     keys = [
         ("raw.event_items", "PRIMARY KEY (event_id, line_id)"),
         ("raw.events", "PRIMARY KEY (event_id)"),
     ]
-    with monkeypatch.context() as patch:
-        patch.setattr(load, "_insert_quarantined", _fails)
-        with pytest.raises(Killed):
-            ingest(events(event, 20))
+    with killed_in(load, "insert_quarantined"):
+        ingest(events(event, 20))
     assert query(KEYS) == keys
     assert query("select count(*) from raw.events") == [(0,)]
     assert ingest(events(event, 20)).loaded == 20
@@ -146,10 +145,6 @@ def _finds_none(cursor: Any) -> int:
         "on commit drop"
     )
     return 0
-
-
-def _fails(*_: Any) -> None:
-    raise Killed
 
 
 def test_any_split_into_loads_gives_the_same_content(
@@ -188,10 +183,6 @@ def test_properties_that_postgres_takes_for_no_json_are_kept_as_text(
         (None,),
         ({"unparsed": r'{"b": 1e99999999}'},),
     ]
-
-
-class Killed(BaseException):
-    """Stands for a kill: nothing catches it."""
 
 
 def test_too_many_bad_rows_stop_the_load_with_reasons_and_examples(

@@ -17,14 +17,11 @@ from ingestion.dates import DateRange
 from ingestion.errors import ClickmartError, InputError, UsageError
 from ingestion.lake import log
 from ingestion.settings import Settings
+from tests.conftest import Killed, killed_in
 
 Query = Callable[..., list[tuple[Any, ...]]]
 State = Callable[[], dict[str, Any]]
 REPLACED = DateRange.parse("2026-03-02:2026-03-03")
-
-
-class Killed(BaseException):
-    """Stands for a kill: nothing catches it."""
 
 
 def events(event: Any, days: range, **changes: Any) -> list[dict[str, Any]]:
@@ -62,10 +59,6 @@ def history(ingest: Any, event: Any) -> None:
     ingest([event(event_type="")], max_quarantined=100)
 
 
-def die(*_: Any, **__: Any) -> None:
-    raise Killed
-
-
 # -- rebuild -------------------------------------------------------------------------------------
 
 
@@ -93,6 +86,23 @@ def test_a_rebuild_replaces_what_was_tampered_with_and_repeats(
     for _ in range(2):
         rebuilt()
         assert whole_state() == before
+
+
+def test_properties_that_are_no_json_are_rebuilt_as_they_were(
+    ingest: Any, event: Any, rebuilt: Any, whole_state: State, query: Query
+) -> None:
+    ingest([event(properties="{a: 1}"), event(event_id="e2", properties={"b": 1})])
+    ingest([event(event_id="e3", properties="{c: 1}"), event(properties="{d: 1}")])
+    before = whole_state()
+    for dates in (None, DateRange.parse("2026-03-01:2026-03-01")):
+        query("delete from raw.events returning 1")
+        assert rebuilt(dates).events == 3
+        assert whole_state() == before
+    assert query("select properties from raw.events order by event_id") == [
+        ({"unparsed": "{a: 1}"},),
+        ({"b": 1},),
+        ({"unparsed": "{c: 1}"},),
+    ]
 
 
 @pytest.mark.usefixtures("history")
@@ -199,7 +209,7 @@ def test_a_lake_changed_by_another_program_is_refused(
 @pytest.mark.parametrize(
     ("module", "function"),
     [
-        (rebuild, "_copy"),
+        (rebuild, "fill"),
         (rebuild, "_put_all"),
         (rebuild, "_check_adds_up"),
         (commits, "commit_load"),
@@ -214,7 +224,6 @@ def test_a_killed_rebuild_is_made_good_by_the_next(
     whole_state: State,
     query: Query,
     lose_database: Callable[[], None],
-    monkeypatch: pytest.MonkeyPatch,
     module: Any,
     function: str,
 ) -> None:
@@ -222,18 +231,9 @@ def test_a_killed_rebuild_is_made_good_by_the_next(
     ingest(events(event, range(2, 4)))
     before = whole_state()
     lose_database()
-    true = getattr(module, function)
-    for dies_after in (True, False):
-
-        def dies(*args: Any, _after: bool = dies_after, **kwargs: Any) -> None:
-            if _after:
-                true(*args, **kwargs)
-            raise Killed
-
-        with monkeypatch.context() as patch:
-            patch.setattr(module, function, dies)
-            with pytest.raises(Killed):
-                rebuilt()
+    for when in ("after", "before"):
+        with killed_in(module, function, when):
+            rebuilt()
     rebuilt()
     assert whole_state() == before
     assert query("select count(*) from pg_tables where schemaname = 'stage'") == [(0,)]
@@ -245,13 +245,10 @@ def test_what_the_lake_lacked_is_brought_in_first(
     rebuilt: Any,
     empty: Settings,
     query: Query,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     ingest(events(event, range(1, 2)))
-    with monkeypatch.context() as patch:
-        patch.setattr(lake, "commit", die)
-        with pytest.raises(Killed):
-            ingest(events(event, range(2, 3)))
+    with killed_in(lake, "commit"):
+        ingest(events(event, range(2, 3)))
     assert rebuilt().events == 6
     assert query("select load_id, lake_version from ops.loads order by 1") == [(1, 1), (2, 2)]
     assert lake.version(empty.lake) == 2
@@ -420,24 +417,15 @@ def test_a_killed_replacement_is_whole_or_not_there(
     query: Query,
     rebuilt: Any,
     whole_state: State,
-    monkeypatch: pytest.MonkeyPatch,
     module: Any,
     function: str,
     when: str,
 ) -> None:
     ingest(events(event, range(1, 5)))
-    true = getattr(module, function)
     new = [*events(event, range(2, 3), page_type="new"), event(event_id="d1-0")]
 
-    def dies(*args: Any, **kwargs: Any) -> None:
-        if when == "after":
-            true(*args, **kwargs)
-        raise Killed
-
-    with monkeypatch.context() as patch:
-        patch.setattr(module, function, dies)
-        with pytest.raises(Killed):
-            ingest(new, dates=REPLACED)
+    with killed_in(module, function, when):
+        ingest(new, dates=REPLACED)
     found = query("select count(*) from raw.events where page_type = 'new'")
     assert found == [(3 if module in (lake, aggregates) else 0,)]
     result = ingest(new, dates=REPLACED)

@@ -7,7 +7,8 @@ with events as (
         source_shipping_amount,
         source_discount_amount,
         coupon,
-        coalesce(currency, '{{ var("reporting_currency") }}') as currency
+        coalesce(currency, '{{ var("reporting_currency") }}') as currency,
+        currency is not null as is_currency_given
     from {{ ref("stg_raw__events") }}
     where event_type = 'purchase' and {{ of_changed_visitors() }}
 ),
@@ -34,6 +35,7 @@ orders_keyed as (
         events.source_discount_amount,
         events.coupon,
         events.currency,
+        events.is_currency_given,
         coalesce(
             {{ hash_key(["'order'", "events.order_id"]) }},
             {{ hash_key(["'event'", "events.event_id"]) }}
@@ -61,7 +63,8 @@ final as (
         source_shipping_amount,
         source_discount_amount,
         coupon,
-        currency
+        currency,
+        is_currency_given
     from orders_keyed
 )
 

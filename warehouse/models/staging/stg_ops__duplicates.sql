@@ -1,14 +1,6 @@
-with duplicates as (
-    select * from {{ source("ops", "duplicates") }}
-),
-
-renamed as (
-    select
-        load_id,
-        file_id,
-        source_row,
-        event_id
-    from duplicates
-)
-
-select * from renamed
+select
+    load_id,
+    file_id,
+    source_row,
+    event_id
+from {{ source("ops", "duplicates") }}

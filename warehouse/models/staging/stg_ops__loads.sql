@@ -1,24 +1,16 @@
-with loads as (
-    select * from {{ source("ops", "loads") }}
-),
-
-renamed as (
-    select
-        load_id,
-        source,
-        started_at,
-        committed_at,
-        read_count,
-        loaded_count,
-        duplicate_count,
-        quarantined_count,
-        replaced_count,
-        removed_count,
-        reasons,
-        repairs,
-        contract_version,
-        seconds as load_seconds
-    from loads
-)
-
-select * from renamed
+select
+    load_id,
+    source,
+    started_at,
+    committed_at,
+    read_count,
+    loaded_count,
+    duplicate_count,
+    quarantined_count,
+    replaced_count,
+    removed_count,
+    reasons,
+    repairs,
+    contract_version,
+    seconds as load_seconds
+from {{ source("ops", "loads") }}

@@ -52,12 +52,11 @@ unknown_users as (
     group by event_date
 ),
 
--- In the orders a missing currency is the reporting currency already.
-events_loaded as (
+purchase_events as (
     select
         event_id,
-        currency
-    from {{ ref("stg_raw__events") }}
+        is_currency_given
+    from {{ ref("int_purchase_events") }}
 ),
 
 orders as (
@@ -65,9 +64,10 @@ orders as (
         orders.order_date,
         count(*) as order_count,
         count(*) - count(orders.source_gross_amount) as missing_amount_order_count,
-        count(*) - count(events_loaded.currency) as missing_currency_order_count
+        count(case when not purchase_events.is_currency_given then 1 end)
+            as missing_currency_order_count
     from {{ ref("fct_orders") }} as orders
-    inner join events_loaded on orders.event_id = events_loaded.event_id
+    inner join purchase_events on orders.event_id = purchase_events.event_id
     group by orders.order_date
 ),
 
