@@ -91,6 +91,11 @@ class Settings:
             environment=environment,
         )
 
+    @property
+    def dbt_target(self) -> Path:
+        """The folder dbt writes to, as dbt itself finds it."""
+        return self.project_dir / self.environment.get("DBT_TARGET_PATH", "target")
+
     @cached_property
     def dbt_vars(self) -> dict[str, Any]:
         """The vars of `dbt_project.yml`: what Python and dbt both need stands there once."""

@@ -81,7 +81,7 @@ def docs(settings: Settings) -> Path:
     _run_quietly(settings, ["docs", "generate", "--static"])
     target = settings.home / "docs" / "index.html"
     target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(settings.project_dir / "target" / "static_index.html", target)
+    shutil.copyfile(settings.dbt_target / "static_index.html", target)
     return target
 
 

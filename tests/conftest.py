@@ -20,6 +20,8 @@ HOME = Path(tempfile.mkdtemp(prefix="clickmart-test-"))
 for name in (*LIBPQ_VARIABLES, EMBEDDED_MARK, "CLICKMART_LAKE"):
     os.environ.pop(name, None)
 os.environ["CLICKMART_HOME"] = str(HOME)
+os.environ["DBT_TARGET_PATH"] = str(HOME / "target")
+os.environ["DBT_LOG_PATH"] = str(HOME / "logs")
 
 REAL_DATA = Path(
     os.environ.get("CLICKMART_REAL_DATA") or Settings().project_dir.parent / "shared" / "data"

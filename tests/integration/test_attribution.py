@@ -5,17 +5,13 @@ from __future__ import annotations
 import csv
 import json
 import logging
-import os
 import random
-import subprocess
-import sys
 from collections import defaultdict
 from collections.abc import Callable
 from datetime import date, datetime, timedelta, timezone
 from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,6 +19,7 @@ import pytest
 from ingestion.settings import Settings
 from tests import attribution_reference as reference
 from tests.attribution_reference import Order, Row
+from tests.dbt_runs import run_dbt
 
 Query = Callable[..., list[tuple[Any, ...]]]
 
@@ -112,17 +109,6 @@ class Shop:
         return sent
 
 
-def dbt(settings: Settings, *arguments: str) -> None:
-    ran = subprocess.run(
-        [str(Path(sys.executable).parent / "dbt"), *arguments],
-        env={**os.environ, "CLICKMART_HOME": str(settings.home)},
-        cwd=settings.project_dir,
-        capture_output=True,
-        text=True,
-    )
-    assert ran.returncode == 0, ran.stdout[-3000:]
-
-
 @pytest.fixture(scope="module")
 def shop(
     settings: Settings,
@@ -140,7 +126,7 @@ def shop(
     report = logging.getLogger(__name__).info
     result = batch.ingest(settings, [str(path)], "native", report=report, spark=spark)
     assert result.loaded == len(shop.rows)
-    dbt(
+    run_dbt(
         *(settings, "build", "--exclude-resource-type", "unit_test"),
         *("--indirect-selection", "cautious"),
         *("--select", "+fct_channel_metrics", "+fct_user_cohorts"),

@@ -7,15 +7,11 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import random
-import subprocess
-import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -25,6 +21,7 @@ from ingestion.postgres import connect
 from ingestion.settings import Settings
 from tests import experiments_reference as statistics
 from tests import trends_reference as reference
+from tests.dbt_runs import run_dbt
 from tests.trends_reference import Point, Visit
 
 ZONE_NAME = "America/New_York"
@@ -112,21 +109,9 @@ class Shop:
         return {"experiment_id": name, "variant_id": variant}
 
 
-def dbt(settings: Settings, *arguments: str) -> str:
-    """Run dbt on New York's clocks, and return what it printed."""
-    ran = subprocess.run(
-        [
-            str(Path(sys.executable).parent / "dbt"),
-            *arguments,
-            *("--vars", json.dumps({"reporting_timezone": ZONE_NAME})),
-        ],
-        env={**os.environ, "CLICKMART_HOME": str(settings.home)},
-        cwd=settings.project_dir,
-        capture_output=True,
-        text=True,
-    )
-    assert ran.returncode == 0, ran.stdout[-3000:]
-    return ran.stdout
+def dbt(settings: Settings, *arguments: str) -> list[Any]:
+    """Run dbt on New York's clocks, and return its results."""
+    return run_dbt(settings, *arguments, reporting_timezone=ZONE_NAME)
 
 
 @pytest.fixture(scope="module")
@@ -487,8 +472,7 @@ def test_the_planted_effect_is_found_and_no_other(ask: Query) -> None:
     assert found["price", "B"]["sample_ratio_p_value"] < 0.000001
 
 
-def test_the_distributions_are_those_of_the_textbooks(settings: Settings, shop: list[Row]) -> None:
-    assert shop
+def test_the_distributions_are_those_of_the_textbooks(settings: Settings, ask: Query) -> None:
     text = """
     select 'student' as distribution, t as x, degrees,
         {{ normal_p_value(student_score("t", "degrees")) }} as found
@@ -502,8 +486,8 @@ def test_the_distributions_are_those_of_the_textbooks(settings: Settings, shop: 
     from (values (0.0::float8), (0.001), (1), (4.5), (30), (999), (1e7)) as scores (x),
         generate_series(1, 9) as many (degrees)
     """
-    options = ("--quiet", "--output", "json", "--limit", "500", "--inline")
-    rows = json.loads(dbt(settings, "show", *options, text))["show"]
+    (compiled,) = dbt(settings, "compile", "--inline", text)
+    rows = ask(compiled.node.compiled_code)
     assert len(rows) == 30 + 6 + 63
     for row in rows:
         x, degrees, found = row["x"], row["degrees"], row["found"]

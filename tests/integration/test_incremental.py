@@ -26,6 +26,7 @@ from ingestion.dates import DateRange
 from ingestion.postgres import connect
 from ingestion.settings import Settings
 from tests.conftest import empty_warehouse
+from tests.dbt_runs import dbt_command, run_dbt
 
 Row = dict[str, Any]
 Load = list[Row]
@@ -146,28 +147,20 @@ def loads_of(seeds: range) -> list[Load]:
 class Project:
     """The dbt project, or a changed copy of it, on the tests' database."""
 
-    def __init__(self, folder: Path, target: Path, **variables: Any) -> None:
-        self.folder, self.target = folder, target
+    def __init__(self, settings: Settings, folder: Path) -> None:
+        self.settings, self.folder = settings, folder
         # With so few visitors every load touches most of them.
-        self.variables = {"follow_max_share": 1.0, **variables}
+        self.variables: dict[str, Any] = {"follow_max_share": 1.0}
 
     def run(self, *arguments: str, **variables: Any) -> None:
-        """Run dbt's models; fail with its output."""
-        ran = self.start(*arguments, **variables)
-        said, _ = ran.communicate()
-        assert ran.returncode == 0, said
+        """Run dbt's models; fail with what it says."""
+        chosen = {**self.variables, **variables}
+        run_dbt(self.settings, "run", *arguments, folder=self.folder, **chosen)
 
-    def start(self, *arguments: str, **variables: Any) -> subprocess.Popen[str]:
-        """Start to run dbt's models."""
-        command = [
-            str(Path(sys.executable).parent / "dbt"),
-            *("--quiet", "run", "--target-path", str(self.target)),
-            *("--vars", json.dumps({**self.variables, **variables}), *arguments),
-        ]
-        out = subprocess.PIPE
-        return subprocess.Popen(
-            command, cwd=self.folder, stdout=out, stderr=subprocess.STDOUT, text=True
-        )
+    def start(self) -> subprocess.Popen[bytes]:
+        """Start to run dbt's models in a process of its own, which can be killed."""
+        command = dbt_command(self.settings, "run", folder=self.folder, **self.variables)
+        return subprocess.Popen([str(Path(sys.executable).parent / "dbt"), *command])
 
 
 def tables(settings: Settings) -> list[str]:
@@ -274,16 +267,11 @@ def ingest(settings: Settings, spark: Any, tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory, settings: Settings) -> Project:
+def project(settings: Settings) -> Project:
     """The project with its seeds in the database."""
-    seeded = subprocess.run(
-        [str(Path(sys.executable).parent / "dbt"), "--quiet", "seed"],
-        cwd=settings.project_dir,
-        capture_output=True,
-        text=True,
-    )
-    assert seeded.returncode == 0, seeded.stdout + seeded.stderr
-    return Project(settings.project_dir, tmp_path_factory.mktemp("target"))
+    project = Project(settings, settings.project_dir)
+    run_dbt(settings, "seed", **project.variables)
+    return project
 
 
 # -- the law -------------------------------------------------------------------------------------
@@ -422,6 +410,6 @@ def test_a_broken_model_differs_from_its_full_refresh(
         text = (tmp_path / file).read_text()
         assert right in text
         (tmp_path / file).write_text(text.replace(right, wrong))
-    broken = Project(tmp_path, tmp_path / "target")
+    broken = Project(settings, tmp_path)
     follow(settings, ingest, broken, range(10))
     assert against_full_refresh(settings, broken) != {}

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import random
-import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +15,7 @@ from ingestion import batch
 from ingestion.postgres import connect
 from ingestion.settings import Settings
 from tests.conftest import empty_warehouse
+from tests.dbt_runs import run_dbt
 from tests.quality_reference import Quality, Row
 
 START = datetime(2026, 3, 1, tzinfo=timezone.utc)
@@ -121,16 +118,8 @@ def database(settings: Settings, spark: Any, sent: list[Row], tmp_path_factory: 
 
 
 def dbt(settings: Settings, session_source: str, *arguments: str) -> None:
-    variables = json.dumps({**VARIABLES, "session_source": session_source})
-    ran = subprocess.run(
-        [str(Path(sys.executable).parent / "dbt"), *arguments, "--vars", variables],
-        env={**os.environ, "CLICKMART_HOME": str(settings.home)},
-        cwd=settings.project_dir,
-        capture_output=True,
-        text=True,
-    )
-    assert ran.returncode == 0, ran.stdout[-3000:]
-    assert "WARN=0" in ran.stdout
+    results = run_dbt(settings, *arguments, session_source=session_source, **VARIABLES)
+    assert "warn" not in {result.status for result in results}
 
 
 Marts = dict[str, list[tuple[Any, ...]]]

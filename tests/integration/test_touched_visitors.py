@@ -5,14 +5,10 @@ And in both ways of making sessions they are dbt's, and those of a plain recount
 
 from __future__ import annotations
 
-import os
 import random
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +18,7 @@ from ingestion.aggregates import compute
 from ingestion.errors import UsageError
 from ingestion.postgres import connect
 from ingestion.settings import Settings
+from tests.dbt_runs import run_dbt
 
 Query = Callable[..., list[tuple[Any, ...]]]
 Row = dict[str, Any]
@@ -185,21 +182,12 @@ def test_spark_and_dbt_make_the_sessions_of_a_plain_recount(
     shop = Shop(3)
     for size in (160, 40):
         ingest(shop.batch(size))
-    built = subprocess.run(
-        [
-            str(Path(sys.executable).parent / "dbt"),
-            "build",
-            *("--select", "+path:tests/dbt/reconciliation", "+path:tests/dbt/core"),
-            *("--exclude-resource-type", "unit_test"),
-            *("--indirect-selection", "cautious"),
-            *("--vars", f"session_source: {session_source}"),
-        ],
-        env={**os.environ, "CLICKMART_HOME": str(empty.home)},
-        cwd=empty.project_dir,
-        capture_output=True,
-        text=True,
+    run_dbt(
+        *(empty, "build", "--exclude-resource-type", "unit_test"),
+        *("--select", "+path:tests/dbt/reconciliation", "+path:tests/dbt/core"),
+        *("--indirect-selection", "cautious"),
+        session_source=session_source,
     )
-    assert built.returncode == 0, built.stdout[-3000:]
     expected = recounted(shop.sent, session_source)
     rows = query(
         "select event_id, first_value(event_id) over (partition by session_id "

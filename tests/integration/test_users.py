@@ -9,10 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import random
-import subprocess
-import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from datetime import date, datetime, timedelta, timezone
@@ -31,6 +28,7 @@ from ingestion.generate.run import generate
 from ingestion.postgres import connect
 from ingestion.settings import Settings
 from tests import users_reference as reference
+from tests.dbt_runs import run_dbt
 from tests.users_reference import Event, User
 
 Row = dict[str, Any]
@@ -185,23 +183,14 @@ def query(
 def build(settings: Settings) -> None:
     """Build the subjects and all they need, with their tests."""
     subjects = ("users", "funnels", "journeys")
-    built = subprocess.run(
-        [
-            str(Path(sys.executable).parent / "dbt"),
-            "build",
-            *("--select", *(f"+path:warehouse/models/marts/{subject}" for subject in subjects)),
-            "segments_of_the_last_month_are_those_of_the_users",
-            "funnels_and_journeys_count_what_the_core_counts",
-            *("--exclude-resource-type", "unit_test"),
-            *("--indirect-selection", "cautious"),
-            *("--vars", json.dumps(VARS)),
-        ],
-        env={**os.environ, "CLICKMART_HOME": str(settings.home)},
-        cwd=settings.project_dir,
-        capture_output=True,
-        text=True,
+    run_dbt(
+        *(settings, "build", "--exclude-resource-type", "unit_test"),
+        *("--indirect-selection", "cautious"),
+        *("--select", *(f"+path:warehouse/models/marts/{subject}" for subject in subjects)),
+        "segments_of_the_last_month_are_those_of_the_users",
+        "funnels_and_journeys_count_what_the_core_counts",
+        **VARS,
     )
-    assert built.returncode == 0, built.stdout[-3000:]
 
 
 @pytest.fixture(scope="module")
