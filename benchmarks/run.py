@@ -1,11 +1,12 @@
 """Measure Clickmart on this machine: `make bench`, or `make bench ARGS="--sessions 100000"`.
 
 `--suite ingest` measures loading instead: each format beside a plain COPY of the same rows, in the
-same run (see plain_copy.py); 87,000 sessions are about a million events. `--suite build` measures
-dbt's models: from nothing, with 1 % of new events, and with none. Each size starts from an empty
-home. The figures are those of whole commands, as a user would type them; memory is the
-proportional set size of the command, its children and PostgreSQL together, sampled. Results go to
-benchmarks/results/ with the machine, the versions and the commit.
+same run (see plain_copy.py); `ingest-parquet` does so for that format alone. `--suite build`
+measures dbt's models: from nothing, with 1 % of new events, and with none. 87,000 sessions are
+about a million events. Each size starts from an empty home. The figures are those of whole
+commands, as a user would type them; memory is the proportional set size of the command, its
+children and PostgreSQL together, sampled. Results go to benchmarks/results/ with the machine, the
+versions and the commit.
 """
 
 from __future__ import annotations
@@ -20,9 +21,10 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
@@ -41,6 +43,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 CLICKMART = str(Path(sys.executable).parent / "clickmart")
 SAMPLE_SECONDS = 0.2
 DEFAULT_SESSIONS = (10_000, 100_000)
+FORMATS = ("parquet", "jsonl", "csv")
 VERSIONS = ("dbt-core", "dbt-postgres", "pyspark", "pysail", "pyarrow", "numpy", "deltalake")
 
 
@@ -206,13 +209,13 @@ class Loading:
     peak_memory_mb: float | None
 
 
-def measure_loading(sessions: int, runs: int) -> list[Loading]:
+def measure_loading(sessions: int, runs: int, formats: Sequence[str] = FORMATS) -> list[Loading]:
     """Measure the plain COPY and the ingest of each format, at one size; medians over the runs."""
     found: dict[str, list[tuple[float, float, float | None]]] = {}
     events = 0
     for _ in range(runs):
         with empty_home() as home:
-            events = _load_once(home, sessions, found)
+            events = _load_once(home, sessions, formats, found)
     plain, keyed = (median(f[0] for f in found[_plain(keys, 1)]) for keys in (False, True))
     return [
         Loading(
@@ -235,7 +238,10 @@ def _plain(keys: bool, processes: int) -> str:
 
 
 def _load_once(
-    home: Path, sessions: int, found: dict[str, list[tuple[float, float, float | None]]]
+    home: Path,
+    sessions: int,
+    formats: Sequence[str],
+    found: dict[str, list[tuple[float, float, float | None]]],
 ) -> int:
     def note(what: str, seconds: float, loading: float, peak_mb: float | None) -> None:
         found.setdefault(what, []).append((seconds, loading, peak_mb))
@@ -243,7 +249,7 @@ def _load_once(
 
     size = ["--sessions", str(sessions), "--users", str(max(1, sessions // 10))]
     read = 0
-    for format_ in ("parquet", "jsonl", "csv"):
+    for format_ in formats:
         run(["db", "start"], home)
         files = home / "files"
         run(["generate", "--out", str(files), "--format", format_, *size], home)
@@ -283,7 +289,7 @@ def machine() -> dict[str, Any]:
     }
 
 
-def write(suite: str, results: Sequence[Measurement | Loading | Build]) -> Path:
+def write(suite: str, results: Sequence[Result]) -> Path:
     """Write the results as JSON and as a table."""
     about = machine()
     folder = PROJECT / "benchmarks" / "results"
@@ -379,7 +385,13 @@ def _set_latest_apart(folder: Path, latest: Path) -> None:
         pq.write_table(rows.filter(pc.invert(is_late)), path, compression="zstd")
 
 
-SUITES = {"commands": measure, "ingest": measure_loading, "build": measure_builds}
+Result = Measurement | Loading | Build
+SUITES: dict[str, Callable[[int, int], Sequence[Result]]] = {
+    "commands": measure,
+    "ingest": measure_loading,
+    "ingest-parquet": partial(measure_loading, formats=("parquet",)),
+    "build": measure_builds,
+}
 
 
 def main() -> None:
