@@ -57,7 +57,7 @@ def build_shown(settings: Settings, arguments: Sequence[str], *, only_changed: b
 def changed(settings: Settings) -> list[str]:
     """Return dbt's words for what was edited since; none, which means all, if a var was."""
     kept = settings.home / "state"
-    if not kept.exists():
+    if not (kept / "manifest.json").exists():
         raise UsageError(
             "There is no whole build to compare with yet. Run `clickmart build` once, without "
             "further words."
@@ -89,8 +89,9 @@ def _keep_state(settings: Settings) -> None:
     """Keep what the warehouse was built from: dbt's manifest, and the vars, which it lacks."""
     kept = settings.home / "state"
     kept.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(settings.project_dir / "target" / "manifest.json", kept / "manifest.json")
     (kept / "vars.json").write_text(json.dumps(settings.dbt_vars))
+    shutil.copyfile(settings.project_dir / "target" / "manifest.json", kept / "manifest.new")
+    (kept / "manifest.new").replace(kept / "manifest.json")
 
 
 def _run_quietly(
