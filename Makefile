@@ -5,6 +5,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# Each worker has a PostgreSQL and an engine of its own, and the tests of a file share what they
+# made: so files, in their order, the short ones last, go to whoever is free.
+WORKERS = $(shell n=$$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN); echo $$((n < 4 ? n : 4)))
+PYTEST = $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: help setup up changed test soak lint format docs bench score stop clean lock
 
@@ -38,10 +42,11 @@ changed: $(READY) ## Build and test the models edited since the last whole build
 	@$(BIN)/clickmart build --changed
 
 test: lint ## All checks: the linters, then every test; what runs in an engine, on both engines
-	$(BIN)/python -m pytest $(ARGS)
+	$(PYTEST) $(ARGS)
 	@if $(BIN)/python -m ingestion.spark; then \
 		echo "Once more on Apache Spark:"; \
-		CLICKMART_SPARK=local $(BIN)/python -m pytest -m both_engines; \
+		JAVA_TOOL_OPTIONS=-XX:TieredStopAtLevel=1 CLICKMART_SPARK=local \
+			$(PYTEST) -m both_engines; \
 	else echo "Not run on Apache Spark: no Java 17 or newer is there."; fi
 
 soak: $(READY) ## The long runs: kills at random times, hundreds of ways to split the events

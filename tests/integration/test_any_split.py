@@ -124,7 +124,7 @@ QUIET = {"deadline": None, "suppress_health_check": list(HealthCheck), "derandom
 
 
 @given(plan=loads)
-@settings(max_examples=12, **QUIET)  # type: ignore[arg-type]
+@settings(max_examples=7, **QUIET)  # type: ignore[arg-type]
 def test_any_split_into_files_and_loads_gives_the_same_content(check: Any, plan: Any) -> None:
     check(plan)
 

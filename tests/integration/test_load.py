@@ -19,8 +19,6 @@ from ingestion.readers.hashing import NOT_KEPT, hashed_id
 from ingestion.settings import Settings
 from tests.conftest import killed_in
 
-pytestmark = pytest.mark.both_engines
-
 Query = Callable[..., list[tuple[Any, ...]]]
 
 CONTENT = (
@@ -43,6 +41,7 @@ def events(event: Any, count: int, start: int = 0) -> list[dict[str, Any]]:
     ]
 
 
+@pytest.mark.both_engines
 def test_every_row_read_is_accounted_for(ingest: Any, event: Any, query: Query) -> None:
     rows = [*events(event, 20), event(event_id="e3"), event(event_id=None), event(event_ts="x")]
     result = ingest(rows)
@@ -84,6 +83,7 @@ def test_the_first_load_of_an_event_wins(ingest: Any, event: Any, query: Query) 
     assert query("select product_id from raw.event_items") == [("a",)]
 
 
+@pytest.mark.both_engines
 @pytest.mark.parametrize("is_first", [True, False], ids=["a first load", "a later load"])
 def test_of_a_repeated_event_the_first_received_is_kept_with_its_items_alone(
     ingest: Any, event: Any, query: Query, is_first: bool
@@ -147,6 +147,7 @@ def _finds_none(cursor: Any) -> int:
     return 0
 
 
+@pytest.mark.both_engines
 def test_any_split_into_loads_gives_the_same_content(
     ingest: Any, event: Any, query: Query, forget_all: Callable[[], None]
 ) -> None:
@@ -166,6 +167,7 @@ def test_any_split_into_loads_gives_the_same_content(
     ) == [(80, 60, 20)]
 
 
+@pytest.mark.both_engines
 def test_properties_that_postgres_takes_for_no_json_are_kept_as_text(
     ingest: Any, query: Query, tmp_path: Path
 ) -> None:
@@ -204,6 +206,7 @@ def test_too_many_bad_rows_stop_the_load_with_reasons_and_examples(
     assert len(list(Path(empty.lake).glob("quarantine/load_id=*/*.parquet"))) == 1
 
 
+@pytest.mark.both_engines
 def test_with_a_key_no_id_of_a_person_is_stored(
     ingest: Any, event: Any, query: Query, empty: Settings, tmp_path: Path
 ) -> None:
@@ -248,6 +251,7 @@ def test_an_empty_read_leaves_no_load(ingest: Any, query: Query, tmp_path: Path)
     assert query("select count(*) from ops.loads") == [(0,)]
 
 
+@pytest.mark.both_engines
 def test_rees46_loads_as_it_is(ingest: Any, query: Query, rees46_file: Path) -> None:
     result = ingest(rees46_file, "rees46")
     assert (result.read, result.quarantined) == (1000, 0)

@@ -8,18 +8,23 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Callable
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ingestion import embedded
+from ingestion import batch
 from ingestion.generate.catalog import Catalog, catalog
 from ingestion.generate.options import GenerateOptions
+from ingestion.generate.run import generate
+from ingestion.settings import Settings
 from tests import products_reference as reference
+from tests.conftest import empty_warehouse
+from tests.dbt_runs import run_dbt
 from tests.integration.test_warehouse import Warehouse
 
 OPTIONS = GenerateOptions(people=150, products=60, sessions=1500, days=40, seed=12)
@@ -109,41 +114,41 @@ def edge_events() -> list[dict[str, Any]]:
 # -- the warehouse -------------------------------------------------------------------------------
 
 
-def load(warehouse: Warehouse, path: Path, rows: list[dict[str, Any]], *other_paths: Path) -> None:
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    ran = warehouse.run("clickmart", "ingest", path, *other_paths, "--source", "native")
-    assert ran.returncode == 0, ran.stderr + ran.stdout
-
-
-def dbt(warehouse: Warehouse, *arguments: str) -> None:
-    ran = warehouse.run("dbt", *arguments)
-    assert ran.returncode == 0, ran.stdout[-4000:]
+Load = Callable[..., None]
 
 
 def build(warehouse: Warehouse, *selection: str) -> None:
-    dbt(warehouse, "build", "--exclude-resource-type", "test", "unit_test", "-s", *selection)
+    without_tests = ("--exclude-resource-type", "test", "unit_test")
+    run_dbt(warehouse.settings, "build", *without_tests, "-s", *selection)
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warehouse]:
+def load(settings: Settings, spark: Any, tmp_path_factory: pytest.TempPathFactory) -> Load:
+    """A function that loads rows and files."""
+    folder, numbers = tmp_path_factory.mktemp("rows"), count()
+
+    def run(rows: list[dict[str, Any]], *other_paths: Path) -> None:
+        path = folder / f"{next(numbers)}.jsonl"
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        paths = [str(path), *map(str, other_paths)]
+        batch.ingest(settings, paths, "native", report=lambda _: None, spark=spark)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def built(
+    settings: Settings, spark: Any, load: Load, tmp_path_factory: pytest.TempPathFactory
+) -> Warehouse:
     """A warehouse with the generated shop and the events above."""
-    folder = tmp_path_factory.mktemp("products")
-    warehouse = Warehouse(folder / "home")
-    size = (
-        ("users", OPTIONS.people),
-        *((n, getattr(OPTIONS, n)) for n in ("products", "sessions")),
-    )
-    flags = [f"--{name}={value}" for name, value in (*size, ("days", 40), ("seed", OPTIONS.seed))]
-    try:
-        assert warehouse.run("clickmart", "db", "start").returncode == 0
-        ran = warehouse.run("clickmart", "generate", "--out", folder / "generated", *flags)
-        assert ran.returncode == 0, ran.stderr
-        rows = [*random_events(5), *edge_events()]
-        load(warehouse, folder / "events.jsonl", rows, folder / "generated" / "events")
-        build(warehouse, "resource_type:seed", *(f"+{model}" for model in MODELS))
-        yield warehouse
-    finally:
-        embedded.stop(warehouse.settings)
+    empty_warehouse(settings)
+    warehouse = Warehouse(settings.home)
+    warehouse.query("drop schema if exists snapshots cascade; select 1")
+    generated = tmp_path_factory.mktemp("products") / "generated"
+    generate(spark, OPTIONS, generated)
+    load([*random_events(5), *edge_events()], generated / "events")
+    build(warehouse, "resource_type:seed", *(f"+{model}" for model in MODELS))
+    return warehouse
 
 
 @pytest.fixture(scope="module")
@@ -172,7 +177,7 @@ def variable(warehouse: Warehouse, name: str) -> Any:
 
 
 def test_every_data_test_of_the_subject_passes(built: Warehouse) -> None:
-    dbt(built, "test", "--exclude-resource-type", "unit_test", "-s", *MODELS)
+    run_dbt(built.settings, "test", "--exclude-resource-type", "unit_test", "-s", *MODELS)
 
 
 # -- the marts against the second computation ----------------------------------------------------
@@ -376,17 +381,16 @@ def versions(warehouse: Warehouse) -> dict[str, list[tuple[Any, ...]]]:
 
 
 @pytest.fixture(scope="module")
-def changed(built: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> Any:
+def changed(built: Warehouse, load: Load) -> Any:
     """The versions before a change of prices and segments, after it, and after no further one.
 
     Comes last: it loads an event, takes out the product `jar`, and has a visitor forgotten.
     """
-    folder = tmp_path_factory.mktemp("changed")
     first = versions(built)
     later = {"event_ts": "2026-02-20T10:00:00Z", "visitor_id": "visitor of h0"}
     line = {"line_id": "1", "product_id": "history", "unit_price": "15", "brand": "Olden"}
     bought = {"event_id": "bought", "event_type": "purchase", "order_total": "1", **later}
-    load(built, folder / "a.jsonl", [{**bought, "items": [line]}])
+    load([{**bought, "items": [line]}])
     built.query("delete from raw.event_items where product_id = 'jar' returning 1")
     ran = built.run("clickmart", "forget", "--visitor", "visitor of h1")
     assert ran.returncode == 0, ran.stderr + ran.stdout

@@ -13,8 +13,6 @@ from ingestion.adapters import adapter_for
 from ingestion.contract.rules import rules_of
 from ingestion.errors import InputError, UsageError
 
-pytestmark = pytest.mark.both_engines
-
 Judge = Callable[..., list[dict[str, Any]]]
 
 ITEM = {"product_id": "p1"}
@@ -39,6 +37,7 @@ def test_every_rule_but_the_readers_own_has_a_broken_row_here() -> None:
     assert set(BROKEN) == {rule.code for rule in rules_of("quarantine")} - {"unparsable_row"}
 
 
+@pytest.mark.both_engines
 def test_each_broken_row_gets_its_reason_and_no_other(judge: Judge, event: Any) -> None:
     rows = judge([event(**changes) for changes in BROKEN.values()])
     assert [row["reasons"] for row in rows] == [[code] for code in BROKEN]
@@ -50,6 +49,7 @@ def test_a_valid_row_has_no_reasons_and_no_record(judge: Judge, event: Any) -> N
     assert (row["reasons"], row["record"], row["source_row"]) == ([], None, 1)
 
 
+@pytest.mark.both_engines
 def test_an_unparsable_line_keeps_its_text_and_its_neighbours(judge: Judge, event: Any) -> None:
     good = json.dumps(event())
     rows = judge(f'{good}\n{{"event_id": "e2",\n{good.replace("e1", "e3")}\n')
@@ -101,6 +101,7 @@ NO_TIMES = (
 )
 
 
+@pytest.mark.both_engines
 def test_times_in_every_form(judge: Judge, event: Any) -> None:
     rows = judge([event(event_ts=text) for text in TIMES])
     assert [row["reasons"] for row in rows] == [[]] * len(TIMES)
@@ -109,6 +110,7 @@ def test_times_in_every_form(judge: Judge, event: Any) -> None:
     )
 
 
+@pytest.mark.both_engines
 def test_what_is_no_time_is_never_guessed(judge: Judge, event: Any) -> None:
     rows = judge([event(event_ts=text) for text in NO_TIMES])
     assert {text: row["reasons"] for text, row in zip(NO_TIMES, rows, strict=True)} == {
@@ -116,6 +118,7 @@ def test_what_is_no_time_is_never_guessed(judge: Judge, event: Any) -> None:
     }
 
 
+@pytest.mark.both_engines
 def test_amounts_keep_four_places_and_refuse_what_is_no_number(judge: Judge, event: Any) -> None:
     texts = ["12.34", "1e2", " 7 ", "NaN", "Infinity", "1,5", "1e30"]
     rows = judge([event(event_id=f"e{i}", order_total=text) for i, text in enumerate(texts)])
@@ -124,6 +127,7 @@ def test_amounts_keep_four_places_and_refuse_what_is_no_number(judge: Judge, eve
     assert [row["reasons"] for row in rows[3:]] == [["invalid_number"]] * 4
 
 
+@pytest.mark.both_engines
 def test_items_get_positions_as_line_ids_and_typed_numbers(judge: Judge, event: Any) -> None:
     items = [
         {"product_id": "p1", "quantity": "2", "unit_price": 1.5},
@@ -147,6 +151,7 @@ def test_an_unknown_type_is_kept_as_custom_under_its_name(judge: Judge, event: A
     ]
 
 
+@pytest.mark.both_engines
 def test_unknown_columns_join_the_properties(judge: Judge, event: Any) -> None:
     rows = judge(
         [
@@ -160,6 +165,7 @@ def test_unknown_columns_join_the_properties(judge: Judge, event: Any) -> None:
     assert got == [{"a": 1, "colour": "red"}, {"colour": "red"}, {"a": 1}, {"colour": "red"}]
 
 
+@pytest.mark.both_engines
 def test_what_postgres_would_refuse_is_repaired_and_counted(judge: Judge, event: Any) -> None:
     rows = judge(
         [
@@ -179,6 +185,7 @@ def test_what_postgres_would_refuse_is_repaired_and_counted(judge: Judge, event:
     assert rows[2]["page_url"] == "/\\u0000"
 
 
+@pytest.mark.both_engines
 def test_a_clock_far_ahead_of_the_receipt_is_corrected(judge: Judge, event: Any) -> None:
     received = "2026-03-01T10:00:00Z"
     times = ("2026-03-02T10:00:00Z", "2026-03-02T10:00:01Z", "2190-01-01T00:00:00Z")
@@ -188,6 +195,7 @@ def test_a_clock_far_ahead_of_the_receipt_is_corrected(judge: Judge, event: Any)
     assert [row["event_ts"].day for row in rows] == [2, 1, 1]
 
 
+@pytest.mark.both_engines
 def test_bots_are_known_by_their_user_agent(judge: Judge, event: Any) -> None:
     agents = {
         "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)": True,
@@ -201,6 +209,7 @@ def test_bots_are_known_by_their_user_agent(judge: Judge, event: Any) -> None:
     assert json.loads(rows[1]["properties"]) == {"user_agent": "curl/8.5.0"}
 
 
+@pytest.mark.both_engines
 def test_no_address_of_the_internet_is_kept(judge: Judge, event: Any) -> None:
     addresses = ["203.0.113.7", "2001:db8::7", "203.0.113.7, 198.51.100.1"]
     rows = judge(
@@ -229,6 +238,7 @@ def test_the_record_of_a_bad_row_is_the_row_as_it_was_read(judge: Judge, event: 
     assert record == event(event_ts="x", page_url="/a", colour="red")
 
 
+@pytest.mark.both_engines
 def test_csv_and_json_lines_give_the_same_event(judge: Judge, event: Any) -> None:
     full = event(order_total="9.90", items=[{**ITEM, "quantity": 2}], properties={"a": [1]})
     header, values = [], []
@@ -250,6 +260,7 @@ REES46_HEADER = (
 )
 
 
+@pytest.mark.both_engines
 def test_rees46_rows_become_events_with_one_item(judge: Judge) -> None:
     line = "2019-10-01 00:00:01 UTC,{},17,2103807459595387724,a.b,acme,3.20,55,s-1\n"
     names = ("view", "cart", "purchase", "gift")
@@ -272,6 +283,7 @@ def test_rees46_rows_become_events_with_one_item(judge: Judge) -> None:
     assert first["items"][0]["unit_price"] == Decimal("3.20")
 
 
+@pytest.mark.both_engines
 def test_rees46_rows_that_are_equal_have_one_id_and_others_do_not(judge: Judge) -> None:
     line = "2019-10-01 00:00:01 UTC,view,17,1,,,3.20,55,s-1\n"
     rows = judge(REES46_HEADER + line + line + line.replace("17", "18"), "rees46", ".csv")

@@ -14,8 +14,6 @@ import pytest
 from ingestion import aggregates
 from ingestion.contract.events import ITEMS_SPARK_TYPE, SOURCE_COLUMNS, spark_ddl
 
-pytestmark = pytest.mark.both_engines
-
 VARIABLES = {
     "session_source": "derived",
     "session_timeout_minutes": 30,
@@ -65,6 +63,7 @@ def key(*parts: str) -> str:
     return hashlib.md5("\x1f".join(parts).encode()).hexdigest()
 
 
+@pytest.mark.both_engines
 def test_a_gap_of_the_timeout_stays_and_a_longer_one_splits(spark: Any) -> None:
     found = frames(spark, [at(0, "a"), at(1800, "b"), at(3600.000001, "c")])
     sessions = {row.session_id: row.event_count for row in found["agg_sessions"]}
@@ -98,6 +97,7 @@ def test_an_order_shown_twice_counts_once_and_at_its_first_price(spark: Any) -> 
     assert sum(row.purchased_quantity for row in found["agg_products"]) == 4
 
 
+@pytest.mark.both_engines
 def test_amounts_are_converted_at_the_rate_of_the_orders_day(spark: Any) -> None:
     def order(day: int, currency: str | None) -> dict[str, Any]:
         total = Decimal(100)
@@ -114,6 +114,7 @@ def test_amounts_are_converted_at_the_rate_of_the_orders_day(spark: Any) -> None
     assert revenue == [125, 150, 100, 0, 100]
 
 
+@pytest.mark.both_engines
 def test_bots_are_found_by_name_and_by_pace_and_left_out(spark: Any) -> None:
     events = [at(i * 0.9, f"fast{i:02}", "fast") for i in range(50)]
     events += [at(i * 1.0, f"slow{i:02}", "slow") for i in range(50)]
@@ -134,18 +135,21 @@ def test_an_order_belongs_to_who_gave_it_first_also_when_that_was_a_bot(spark: A
     assert found["agg_products"] == []
 
 
+@pytest.mark.both_engines
 def test_the_largest_valid_line_is_summed_exactly(spark: Any) -> None:
     line = {"unit_price": "999999999.9999", "quantity": 1_000_000}
     found = frames(spark, [at(0, "a", event_type="purchase", items=[line])])
     assert found["agg_daily_metrics"][0].revenue_amount == Decimal("999999999999900")
 
 
+@pytest.mark.both_engines
 def test_days_are_those_of_the_reporting_time_zone(spark: Any) -> None:
     found = frames(spark, [at(-1, "a"), at(86399, "b")], reporting_timezone="Asia/Tokyo")
     days = sorted(str(row.metric_date) for row in found["agg_daily_metrics"])
     assert days == ["2026-03-01", "2026-03-02"]
 
 
+@pytest.mark.both_engines
 def test_ids_of_the_source_are_sessions_of_one_visitor_whatever_the_gaps(spark: Any) -> None:
     ga4 = {"source_session_id": "1700000000"}  # a time in seconds: other visitors have it too
     found = frames(
@@ -178,6 +182,7 @@ def test_gaps_split_the_events_that_have_no_id_of_the_source(spark: Any) -> None
     assert sessions == {key("v1", "a"): (2, 0), key("v1", "b"): (2, 1), key("v1", "e"): (1, 0)}
 
 
+@pytest.mark.both_engines
 def test_random_events_match_a_recount(spark: Any) -> None:
     draw = random.Random(7)
     events = [
