@@ -90,7 +90,7 @@ def _keep_state(settings: Settings) -> None:
     kept = settings.home / "state"
     kept.mkdir(parents=True, exist_ok=True)
     (kept / "vars.json").write_text(json.dumps(settings.dbt_vars))
-    shutil.copyfile(settings.project_dir / "target" / "manifest.json", kept / "manifest.new")
+    shutil.copyfile(settings.dbt_target / "manifest.json", kept / "manifest.new")
     (kept / "manifest.new").replace(kept / "manifest.json")
 
 
