@@ -10,7 +10,7 @@ READY := $(VENV)/.ready
 WORKERS = $(shell n=$$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN); echo $$((n < 4 ? n : 4)))
 PYTEST = $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup up test soak lint format docs bench score stop clean lock
+.PHONY: help setup up changed test soak lint format docs bench score stop clean lock
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ $(READY): requirements.txt pyproject.toml
 
 up: $(READY) ## The main job: database, events, warehouse, docs (ARGS="--sessions 50000" and the like)
 	@$(BIN)/clickmart up $(ARGS)
+
+changed: $(READY) ## Build and test the models edited since the last whole build, and what reads them
+	@$(BIN)/clickmart build --changed
 
 test: lint ## All checks: the linters, then every test; what runs in an engine, on both engines
 	$(PYTEST) $(ARGS)

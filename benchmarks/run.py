@@ -1,10 +1,12 @@
 """Measure Clickmart on this machine: `make bench`, or `make bench ARGS="--sessions 100000"`.
 
 `--suite ingest` measures loading instead: each format beside a plain COPY of the same rows, in the
-same run (see plain_copy.py); 87,000 sessions are about a million events. Each size starts from an
-empty home. The figures are those of whole commands, as a user would type them; memory is the
-proportional set size of the command, its children and PostgreSQL together, sampled. Results go to
-benchmarks/results/ with the machine, the versions and the commit.
+same run (see plain_copy.py); `ingest-parquet` does so for that format alone. `--suite build`
+measures dbt's models: from nothing, with 1 % of new events, and with none. 87,000 sessions are
+about a million events. Each size starts from an empty home. The figures are those of whole
+commands, as a user would type them; memory is the proportional set size of the command, its
+children and PostgreSQL together, sampled. Results go to benchmarks/results/ with the machine, the
+versions and the commit.
 """
 
 from __future__ import annotations
@@ -19,9 +21,10 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
@@ -29,6 +32,9 @@ from typing import Any
 
 import plain_copy
 import psutil
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from ingestion.postgres import connection_parameters
 from ingestion.settings import Settings
@@ -37,6 +43,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 CLICKMART = str(Path(sys.executable).parent / "clickmart")
 SAMPLE_SECONDS = 0.2
 DEFAULT_SESSIONS = (10_000, 100_000)
+FORMATS = ("parquet", "jsonl", "csv")
 VERSIONS = ("dbt-core", "dbt-postgres", "pyspark", "pysail", "pyarrow", "numpy", "deltalake")
 
 
@@ -202,13 +209,13 @@ class Loading:
     peak_memory_mb: float | None
 
 
-def measure_loading(sessions: int, runs: int) -> list[Loading]:
+def measure_loading(sessions: int, runs: int, formats: Sequence[str] = FORMATS) -> list[Loading]:
     """Measure the plain COPY and the ingest of each format, at one size; medians over the runs."""
     found: dict[str, list[tuple[float, float, float | None]]] = {}
     events = 0
     for _ in range(runs):
         with empty_home() as home:
-            events = _load_once(home, sessions, found)
+            events = _load_once(home, sessions, formats, found)
     plain, keyed = (median(f[0] for f in found[_plain(keys, 1)]) for keys in (False, True))
     return [
         Loading(
@@ -231,7 +238,10 @@ def _plain(keys: bool, processes: int) -> str:
 
 
 def _load_once(
-    home: Path, sessions: int, found: dict[str, list[tuple[float, float, float | None]]]
+    home: Path,
+    sessions: int,
+    formats: Sequence[str],
+    found: dict[str, list[tuple[float, float, float | None]]],
 ) -> int:
     def note(what: str, seconds: float, loading: float, peak_mb: float | None) -> None:
         found.setdefault(what, []).append((seconds, loading, peak_mb))
@@ -239,7 +249,7 @@ def _load_once(
 
     size = ["--sessions", str(sessions), "--users", str(max(1, sessions // 10))]
     read = 0
-    for format_ in ("parquet", "jsonl", "csv"):
+    for format_ in formats:
         run(["db", "start"], home)
         files = home / "files"
         run(["generate", "--out", str(files), "--format", format_, *size], home)
@@ -279,7 +289,7 @@ def machine() -> dict[str, Any]:
     }
 
 
-def write(suite: str, results: Sequence[Measurement | Loading]) -> Path:
+def write(suite: str, results: Sequence[Result]) -> Path:
     """Write the results as JSON and as a table."""
     about = machine()
     folder = PROJECT / "benchmarks" / "results"
@@ -302,7 +312,86 @@ def _cell(value: str | float | None) -> str:
     return value if isinstance(value, str) else f"{value:,}"
 
 
-SUITES = {"commands": measure, "ingest": measure_loading}
+# -- dbt's models, from nothing and behind new loads ---------------------------------------------
+
+NEW_SHARE = 0.01
+MODELS_ALONE = ("build", "--exclude-resource-type", "test", "--exclude-resource-type", "unit_test")
+
+
+@dataclass(frozen=True)
+class Build:
+    """One build of all models. Ratios are times of the build from nothing."""
+
+    what: str
+    sessions: int
+    events: int
+    seconds: float
+    ratio: float
+    peak_memory_mb: float
+
+
+def measure_builds(sessions: int, runs: int) -> list[Build]:
+    """Measure builds of all models at one size; medians over the runs."""
+    found: dict[str, list[tuple[float, float]]] = {}
+    events = 0
+    for _ in range(runs):
+        with empty_home() as home:
+            events = _build_in_turn(home, sessions, found)
+    whole = median(seconds for seconds, _ in found["from nothing"])
+    return [
+        Build(
+            what,
+            sessions,
+            events,
+            round(seconds := median(seconds for seconds, _ in figures), 2),
+            round(seconds / whole, 3),
+            round(max(peak for _, peak in figures)),
+        )
+        for what, figures in found.items()
+    ]
+
+
+def _build_in_turn(home: Path, sessions: int, found: dict[str, list[tuple[float, float]]]) -> int:
+    def note(what: str, *arguments: str) -> None:
+        seconds, peak_mb, _ = run([*MODELS_ALONE, *arguments], home)
+        found.setdefault(what, []).append((seconds, peak_mb))
+        print(f"{sessions:>9,} sessions  {what:<24} {seconds:8.2f} s", flush=True)
+
+    run(["db", "start"], home)
+    size = ["--sessions", str(sessions), "--users", str(max(1, sessions // 10))]
+    run(["generate", "--out", str(home / "files"), "--format", "parquet", *size], home)
+    _set_latest_apart(home / "files" / "events", home / "latest")
+    ingest = ["ingest", "--source", "native", "--max-quarantined", "100", "--json"]
+    _, _, printed = run([*ingest, str(home / "files" / "events")], home)
+    note("from nothing", "--full-refresh")
+    run([*ingest, str(home / "latest")], home)
+    note("with 1 % of new events")
+    note("with no new event")
+    return int(json.loads(printed)["read"])
+
+
+def _set_latest_apart(folder: Path, latest: Path) -> None:
+    """Move the rows that were received last to files of their own."""
+    paths = sorted(folder.glob("*.parquet"))
+    received = pa.chunked_array([pq.read_table(p, columns=["received_at"])[0].combine_chunks()
+                                 for p in paths])  # fmt: skip
+    sorted_ = received.drop_null().take(pc.sort_indices(received.drop_null()))
+    border = sorted_[int(len(sorted_) * (1 - NEW_SHARE))]
+    latest.mkdir()
+    for path in paths:
+        rows = pq.read_table(path)
+        is_late = pc.fill_null(pc.greater_equal(rows["received_at"], border), False)
+        pq.write_table(rows.filter(is_late), latest / path.name, compression="zstd")
+        pq.write_table(rows.filter(pc.invert(is_late)), path, compression="zstd")
+
+
+Result = Measurement | Loading | Build
+SUITES: dict[str, Callable[[int, int], Sequence[Result]]] = {
+    "commands": measure,
+    "ingest": measure_loading,
+    "ingest-parquet": partial(measure_loading, formats=("parquet",)),
+    "build": measure_builds,
+}
 
 
 def main() -> None:

@@ -390,7 +390,12 @@ def doctor(as_json: JsonFlag = False) -> None:
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
-def build(context: typer.Context) -> None:
+def build(
+    context: typer.Context,
+    changed: Annotated[
+        bool, typer.Option("--changed", help="Only what was edited, and what depends on it.")
+    ] = False,
+) -> None:
     """Run `dbt build` (seeds, models, tests); further words go to dbt.
 
     First brings Spark's pre-aggregates up to date, if a definition changed or a load was killed.
@@ -400,7 +405,7 @@ def build(context: typer.Context) -> None:
     settings = Settings.load()
     with show_steps() as steps:
         batch.bring_up_to_date(settings, steps.start)
-    raise typer.Exit(warehouse.dbt(settings, ["build", *context.args]))
+    raise typer.Exit(warehouse.build_shown(settings, context.args, only_changed=changed))
 
 
 @app.command()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -32,7 +33,7 @@ from ingestion.settings import SERVER_FILE, Settings
 FIRST_PORT = 54329
 SUPERUSER = "clickmart"
 SYSTEM_USER = "clickmart"  # PostgreSQL refuses to run as root; root starts it as this user
-START_TRIES = 3
+START_TRIES = 10
 SHUTDOWN_SECONDS = 30
 
 
@@ -186,7 +187,8 @@ def _start_on_a_free_port(settings: Settings) -> None:
         except DatabaseError:
             if _free_port(port) == port:  # not the port, then: a second try would fail the same
                 raise
-            wanted = port + 1
+            # Another server took it just now; the two must not go on to the same one.
+            wanted = port + random.randint(1, 50)
             continue
         _write_server_file(settings, port)
         _create_database(settings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -11,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from ingestion.errors import ClickmartError
+from ingestion.errors import ClickmartError, UsageError
 from ingestion.settings import Settings
 
 _DONE = re.compile(r"(\d+) of (\d+) (?:OK|PASS|WARN|FAIL|ERROR|SKIP|NO-OP)\b")
@@ -30,12 +31,40 @@ def dbt(settings: Settings, arguments: Sequence[str]) -> int:
     ).returncode
 
 
-def build(settings: Settings, arguments: Sequence[str], on_progress: OnProgress) -> str:
-    """Run `dbt build`, calling back with (done, total); return dbt's closing line.
+def build(settings: Settings, on_progress: OnProgress) -> str:
+    """Run a whole `dbt build`, calling back with (done, total); return dbt's closing line.
 
     Raises BuildError with the first failures and the log's place.
     """
-    return _run_quietly(settings, ["build", *arguments], on_progress)
+    closing_line = _run_quietly(settings, ["build"], on_progress)
+    _keep_state(settings)
+    return closing_line
+
+
+def build_shown(settings: Settings, arguments: Sequence[str], *, only_changed: bool = False) -> int:
+    """Run `dbt build` with its own output; return its exit code.
+
+    `only_changed` leaves out what is as it was at the last whole build that succeeded, and does not
+    depend on anything edited since. Raises UsageError when there was no such build.
+    """
+    selection = changed(settings) if only_changed else []
+    code = dbt(settings, ["build", *selection, *arguments])
+    if code == 0 and not arguments:
+        _keep_state(settings)
+    return code
+
+
+def changed(settings: Settings) -> list[str]:
+    """Return dbt's words for what was edited since; none, which means all, if a var was."""
+    kept = settings.home / "state"
+    if not (kept / "manifest.json").exists():
+        raise UsageError(
+            "There is no whole build to compare with yet. Run `clickmart build` once, without "
+            "further words."
+        )
+    if json.loads((kept / "vars.json").read_text()) != settings.dbt_vars:
+        return []
+    return ["--select", "state:modified+", "--state", str(kept)]
 
 
 def rebuild(settings: Settings, on_progress: OnProgress) -> None:
@@ -54,6 +83,15 @@ def docs(settings: Settings) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(settings.dbt_target / "static_index.html", target)
     return target
+
+
+def _keep_state(settings: Settings) -> None:
+    """Keep what the warehouse was built from: dbt's manifest, and the vars, which it lacks."""
+    kept = settings.home / "state"
+    kept.mkdir(parents=True, exist_ok=True)
+    (kept / "vars.json").write_text(json.dumps(settings.dbt_vars))
+    shutil.copyfile(settings.dbt_target / "manifest.json", kept / "manifest.new")
+    (kept / "manifest.new").replace(kept / "manifest.json")
 
 
 def _run_quietly(

@@ -2,9 +2,10 @@
     Models that follow new loads: exactly what a rebuild would make, at the cost of what the loads
     touched. By `incremental_strategy`:
 
-    - by_visitor, by_user: the rows of the visitors or users that new loads touched are deleted and
-      computed anew from all their events. The model marks what it reads by of_changed_visitors()
-      or of_changed_users(), and has a column `visitor_id` or `user_key`.
+    - by_visitor, by_user: the rows of the visitors or users that new loads touched are computed
+      anew from all their events, and take the place of the old ones. The model marks what it reads
+      by of_changed_visitors() or of_changed_users(), and has a column `visitor_id` or `user_key`.
+      With a `unique_key` (never null) only the rows that differ are written.
     - by_load: rows computed from the events of new loads alone are added; rows of the same
       `unique_key` go. The model marks what it reads by of_new_loads().
 
@@ -37,20 +38,37 @@
         ~ changed_keys(key, todo.since_load_id)
     ) %}
     {% do run_query("analyze changed_keys") %}
-    {% do run_query(
-        "delete from " ~ target ~ " where " ~ key ~ " in (select " ~ key ~ " from changed_keys)"
-    ) %}
     {% set is_changed = key ~ " in (select " ~ key ~ " from changed_keys)" %}
     {% set mark = "true /\\* follow: (\\S*?)(\\w+) of changed " ~ key ~ " in " %}
     {% set only_changed = modules.re.sub(mark ~ "None \\*/", "\\1" ~ is_changed, sql) %}
     {% set only_changed = modules.re.sub(
         mark ~ "(\\S+) \\*/", "\\1\\2 in (select \\2 from \\3 where " ~ is_changed ~ ")", only_changed
     ) %}
+    {% set columns = own_columns(target) %}
+    {% set standing_rows = "select * from " ~ target ~ " where " ~ is_changed %}
+    {% do run_query(
+        "create temporary table new_rows on commit drop as select " ~ columns
+        ~ " from (" ~ only_changed ~ ") as new_rows"
+    ) %}
+    {% do run_query("analyze new_rows") %}
+    {% set keys = config.get('unique_key') %}
+    {% if keys %}
+        {# Most rows of a changed visitor stay as they are: only the others are written. #}
+        {% set is_same_key = matches('standing', 'new_rows', keys) %}
+        {% do run_query(
+            "delete from " ~ target ~ " as standing where " ~ is_changed ~ " and not exists ("
+            ~ "select from new_rows where " ~ is_same_key ~ " and row(" ~ columns_of('new_rows', columns)
+            ~ ") is not distinct from row(" ~ columns_of('standing', columns) ~ "))"
+        ) %}
+        {% do run_query(
+            "delete from new_rows using (" ~ standing_rows ~ ") as standing where " ~ is_same_key
+        ) %}
+    {% else %}
+        {% do run_query("delete from " ~ target ~ " where " ~ is_changed) %}
+    {% endif %}
     {% call statement('main') %}
-        insert into {{ target }} ({{ own_columns(target) }})
-        select {{ own_columns(target) }} from (
-            {{ only_changed }}
-        ) as changed_rows
+        insert into {{ target }} ({{ columns }})
+        select {{ columns }} from new_rows
     {% endcall %}
 {% endmacro %}
 
@@ -93,8 +111,7 @@
 
 
 {% macro add_new_rows(todo, target, sql) %}
-    {% set keys = config.require('unique_key') %}
-    {% set keys = [keys] if keys is string else keys %}
+    {% set is_same_key = matches('standing', 'new_rows', config.require('unique_key')) %}
     {% set only_new = modules.re.sub(
         "true /\\* follow: (\\S+) of new loads \\*/", "\\1 > " ~ todo.since_load_id, sql
     ) %}
@@ -103,17 +120,27 @@
         ~ " from (" ~ only_new ~ ") as new_rows"
     ) %}
     {% do run_query("analyze new_rows") %}
-    {% set matches = [] %}
-    {% for key in keys %}
-        {% do matches.append("standing." ~ key ~ " = new_rows." ~ key) %}
-    {% endfor %}
     {% do run_query(
-        "delete from " ~ target ~ " as standing using new_rows where " ~ matches | join(" and ")
+        "delete from " ~ target ~ " as standing using new_rows where " ~ is_same_key
     ) %}
     {% call statement('main') %}
         insert into {{ target }} ({{ own_columns(target) }})
         select {{ own_columns(target) }} from new_rows
     {% endcall %}
+{% endmacro %}
+
+
+{% macro matches(one, other, keys) %}
+    {% set equalities = [] %}
+    {% for key in ([keys] if keys is string else keys) %}
+        {% do equalities.append(one ~ "." ~ key ~ " = " ~ other ~ "." ~ key) %}
+    {% endfor %}
+    {{ return(equalities | join(" and ")) }}
+{% endmacro %}
+
+
+{% macro columns_of(relation, columns) %}
+    {{ return(relation ~ "." ~ columns | replace(", ", ", " ~ relation ~ ".")) }}
 {% endmacro %}
 
 

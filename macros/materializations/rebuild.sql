@@ -19,7 +19,10 @@
     {% set old = make_backup_relation(target, existing.type if existing else kind) %}
     {% do drop_relation_if_exists(load_cached_relation(old)) %}
     {% do run_hooks(pre_hooks, inside_transaction=False) %}
-    {% call statement('begin') %}select 1{% endcall %} {# dbt opens the transaction with it #}
+    {# dbt opens the transaction with it. Of two builds at once the second finds the work done. #}
+    {% call statement('begin') %}
+        select pg_advisory_xact_lock(hashtext('clickmart model {{ this.schema }}.{{ this.identifier }}'))
+    {% endcall %}
     {% do run_hooks(pre_hooks, inside_transaction=True) %}
     {% set todo = work_to_do(kind, sql, existing) %}
     {% if todo.work == 'rebuild' %}

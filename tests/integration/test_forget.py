@@ -279,6 +279,8 @@ def test_the_marts_follow_also_after_a_kill(
     query("drop schema if exists marts cascade; select 1")
     assert not forget.rebuild_marts(empty, lambda *_: None)  # nothing was built yet
     query("create schema marts; create table marts.fct_events (a int); select 1")
+    query("create schema if not exists test_failures; select 1")
+    query("create table test_failures.of_a_person (visitor_id text); select 1")
     try:
         with pytest.raises(Killed):
             forget.rebuild_marts(empty, lambda *_: None)
@@ -287,3 +289,4 @@ def test_the_marts_follow_also_after_a_kill(
     finally:
         query("drop schema marts cascade; select 1")
     assert ran == ["dbt", "dbt"]
+    assert query("select to_regclass('test_failures.of_a_person')") == [(None,)]

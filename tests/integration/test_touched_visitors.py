@@ -185,8 +185,6 @@ def test_spark_and_dbt_make_the_sessions_of_a_plain_recount(
     run_dbt(
         *(empty, "build", "--exclude-resource-type", "unit_test"),
         *("--select", "+path:tests/dbt/reconciliation", "+path:tests/dbt/core"),
-        # The shop takes a currency without a rate.
-        *("--exclude", "every_currency_has_a_rate"),
         *("--indirect-selection", "cautious"),
         session_source=session_source,
     )

@@ -143,7 +143,7 @@ def test_every_model_has_a_primary_key_test(manifest: Node, models: dict[str, No
         metadata = test.get("test_metadata")
         if not metadata or not test["attached_node"]:
             continue
-        if metadata["name"] == "unique_together":
+        if metadata["name"] in ("unique_together", "as_many_as"):
             has_key.add(test["attached_node"])
         elif test["column_name"]:
             tested[test["attached_node"], test["column_name"]].add(metadata["name"])
@@ -152,7 +152,11 @@ def test_every_model_has_a_primary_key_test(manifest: Node, models: dict[str, No
             # On a table PostgreSQL itself holds the contract's constraints.
             if model["config"]["materialized"] in ("table", "incremental"):
                 tested[key, column["name"]] |= {rule["type"] for rule in column["constraints"]}
-    has_key |= {model for (model, _), names in tested.items() if names >= {"unique", "not_null"}}
+    has_key |= {
+        model
+        for (model, _), names in tested.items()
+        if names >= {"unique", "not_null"} or "primary_key" in names
+    }
     has_key |= {key for key, model in models.items() if takes_over_a_key(model)}
     assert not [model["name"] for key, model in models.items() if key not in has_key]
 
@@ -204,6 +208,47 @@ def test_every_snapshot_says_its_grain_and_its_columns(manifest: Node) -> None:
         assert snapshot["description"].lstrip().startswith("One row per ")
         assert {snapshot["config"]["unique_key"], *meta} <= set(snapshot["columns"])
         assert all(column["description"].strip() for column in snapshot["columns"].values())
+
+
+def test_every_metric_is_described_and_every_measure_has_one(manifest: Node) -> None:
+    metrics = manifest["metrics"].values()
+    described = [
+        *metrics,
+        *manifest["semantic_models"].values(),
+        *manifest["saved_queries"].values(),
+    ]
+    assert not [node["name"] for node in described if not (node["description"] or "").strip()]
+    measures = {
+        measure["name"]
+        for model in manifest["semantic_models"].values()
+        for measure in model["measures"]
+    }
+    assert measures == {
+        metric["type_params"]["measure"]["name"] for metric in metrics if metric["type"] == "simple"
+    }
+
+
+def test_metrics_are_of_marts(manifest: Node, models: dict[str, Node]) -> None:
+    for semantic_model in manifest["semantic_models"].values():
+        (parent,) = semantic_model["depends_on"]["nodes"]
+        assert layer(models[parent]) == "marts"
+
+
+def test_the_bots_of_a_mart_are_left_out_of_its_metrics(
+    manifest: Node, models: dict[str, Node]
+) -> None:
+    """A metric on a mart with bots has the filter; one on a mart without them needs none."""
+    owner = {
+        measure["name"]: semantic_model
+        for semantic_model in manifest["semantic_models"].values()
+        for measure in semantic_model["measures"]
+    }
+    for metric in manifest["metrics"].values():
+        if metric["type"] not in ("simple", "cumulative"):
+            continue
+        (parent,) = owner[metric["type_params"]["measure"]["name"]]["depends_on"]["nodes"]
+        filters = str(metric["filter"])
+        assert ("__is_counted')" in filters) == ("is_bot" in models[parent]["columns"])
 
 
 def test_every_var_stands_once_in_the_project_file() -> None:

@@ -12,19 +12,19 @@ flags as (
         visitor_id,
         is_bot
     from {{ ref("fct_events") }}
-    union
+    union all
     select
         'session' as row_kind,
         visitor_id,
         is_bot
     from {{ ref("fct_sessions") }}
-    union
+    union all
     select
         'order' as row_kind,
         visitor_id,
         is_bot
     from {{ ref("fct_orders") }}
-    union
+    union all
     select
         'cart' as row_kind,
         visitor_id,
@@ -32,7 +32,7 @@ flags as (
     from {{ ref("fct_carts") }}
 )
 
-select flags.*
+select distinct flags.*
 from flags
 left join visitors
     on flags.visitor_id = visitors.visitor_id
