@@ -147,7 +147,6 @@ def _finds_none(cursor: Any) -> int:
     return 0
 
 
-@pytest.mark.both_engines
 def test_any_split_into_loads_gives_the_same_content(
     ingest: Any, event: Any, query: Query, forget_all: Callable[[], None]
 ) -> None:
