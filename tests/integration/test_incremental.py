@@ -330,7 +330,7 @@ def test_an_edited_var_rebuilds_what_depends_on_it_and_is_followed_then(
 def test_replaced_events_leave_nothing_behind(
     followed: Settings, ingest: Ingest, project: Project
 ) -> None:
-    project.variables["session_source"] = "derived"
+    del project.variables["session_source"]
     ingest(loads_of(range(60, 62))[0], is_all=True)
     project.run()
     assert rows_of(followed, "select count(*) from marts.fct_events where event_id ~ '^w6'") == (

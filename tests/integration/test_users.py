@@ -446,7 +446,9 @@ def test_pages_are_those_counted_one_by_one(
 class Facts:
     """What the facts say of users, with the days of wrong clocks taken for the last one."""
 
-    def __init__(self, query: Callable[[str], Rows], events: list[Event], last: date) -> None:
+    def __init__(
+        self, query: Callable[[str], Rows], events: list[Event], first: date, last: date
+    ) -> None:
         self.seen = [
             (e.user_key, self.day(e.event_at), min(self.day(e.event_at), last)) for e in events
         ]
@@ -460,7 +462,7 @@ class Facts:
         self.refunds = query(
             "select order_key::text, refund_date, refund_amount from marts.fct_refunds"
         )
-        self.last = last
+        self.first, self.last = first, last
 
     @staticmethod
     def day(at: datetime) -> date:
@@ -490,17 +492,19 @@ class Facts:
 
 @pytest.fixture(scope="module")
 def facts(query: Callable[[str], Rows], events: list[Event]) -> Facts:
-    ((last,),) = query("select last_date from intermediate.int_span_observed")
-    days = {Facts.day(event.event_at) for event in events}
+    ((first, last),) = query("select first_date, last_date from intermediate.int_span_observed")
+    days = [Facts.day(event.event_at) for event in events]
     assert last == max(day for day in days if day.year < 2099)
-    return Facts(query, events, last)
+    # The days before the first hold too few events to be believed.
+    assert sum(day < first for day in days if day.year > 2001) < 0.0005 * len(days)
+    assert first in days
+    return Facts(query, events, first, last)
 
 
 @pytest.fixture(scope="module")
 def segments(facts: Facts) -> dict[date, dict[str, tuple[Any, ...]]]:
     """Scores, BTYD figures and segment of each user, at the end of each month."""
-    first = min(day for _, _, day in facts.seen if day.year > 2001)
-    ends, end = [], first.replace(day=1)
+    ends, end = [], facts.first.replace(day=1)
     while end <= facts.last:
         end = (end + timedelta(days=32)).replace(day=1)
         ends.append(min(end - timedelta(days=1), facts.last))
