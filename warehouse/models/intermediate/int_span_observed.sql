@@ -14,6 +14,7 @@ days as (
 days_in_order as (
     select
         *,
+        row_number() over (order by event_date) as day_number,
         lag(event_date) over (order by event_date) as previous_event_date
     from days
 ),
@@ -21,6 +22,7 @@ days_in_order as (
 stretch_starts_flagged as (
     select
         event_date,
+        day_number,
         credible_event_count,
         -- The same bridge as in dim_dates.
         case
@@ -34,6 +36,23 @@ stretches_numbered as (
         *,
         sum(stretch_start_count) over (order by event_date) as stretch_number
     from stretch_starts_flagged
+),
+
+-- What is usual on the 28 days with events before a day, and on those after it.
+usual_days as (
+    select
+        days_in_order.event_date,
+        percentile_cont(0.5) within group (order by neighbours.credible_event_count)
+        filter (where neighbours.day_number < days_in_order.day_number) as usual_count_before,
+        percentile_cont(0.5) within group (order by neighbours.credible_event_count)
+        filter (where neighbours.day_number > days_in_order.day_number) as usual_count_after
+    from days_in_order
+    inner join days_in_order as neighbours
+        on
+            neighbours.credible_event_count > 0
+            and neighbours.day_number between days_in_order.day_number - 28
+            and days_in_order.day_number + 28
+    group by days_in_order.event_date
 ),
 
 stretches_measured as (
@@ -56,11 +75,14 @@ days_judged as (
         and stretches_measured.stretch_event_count
         >= {{ var("span_min_event_share") }} * stretches_measured.all_event_count
         -- A few events before the first full day or after the last are those of wrong clocks, too.
-        and least(stretches_measured.event_count_until, stretches_measured.event_count_from)
-        >= {{ var("span_end_event_share") }} * stretches_measured.all_event_count
+        and stretches_measured.event_count_from
+        >= {{ var("span_end_day_share") }} * coalesce(usual_days.usual_count_before, 0)
+        and stretches_measured.event_count_until
+        >= {{ var("span_end_day_share") }} * coalesce(usual_days.usual_count_after, 0)
             as is_credible
     from stretches_measured
     cross join loads
+    left join usual_days on stretches_measured.event_date = usual_days.event_date
 ),
 
 final as (
