@@ -65,8 +65,14 @@
 
 
 {% macro known_states() %}
+    {# Of the models, and of `raw`: loads are numbered in the order of their commits, and a rewrite
+       takes events out of earlier ones. #}
     {% set states = {} %}
-    {% for row in run_query('select model, fingerprint, load_id from ops.model_states').rows %}
+    {% for row in run_query(
+        "select model, fingerprint, load_id from ops.model_states union all "
+        ~ "select 'raw', (select coalesce(max(rewrite_id), 0) from ops.rewrites)::text, "
+        ~ "(select coalesce(max(load_id), 0) from ops.loads)"
+    ).rows %}
         {% do states.update({row[0]: {'fingerprint': row[1], 'load_id': row[2]}}) %}
     {% endfor %}
     {{ return(states) }}
@@ -94,7 +100,9 @@
 {% macro state_of_parent(parent_id, states) %}
     {% set kind = parent_id.split('.')[0] %}
     {% if kind == 'source' %}
-        {{ return(state_of_raw()) }}
+        {{ return({
+            'fingerprint': states.raw.fingerprint, 'load_id': states.raw.load_id, 'is_unknown': false
+        }) }}
     {% endif %}
     {% set parent = graph.nodes[parent_id] %}
     {% if kind == 'seed' %}
@@ -112,16 +120,6 @@
         {% set load_id = states_of_parents(parent, states).load_id %}
     {% endif %}
     {{ return({'fingerprint': state.fingerprint, 'load_id': load_id, 'is_unknown': false}) }}
-{% endmacro %}
-
-
-{% macro state_of_raw() %}
-    {# Loads are numbered in the order of their commits; a rewrite takes events out of earlier ones. #}
-    {% set row = run_query(
-        "select (select coalesce(max(load_id), 0) from ops.loads), "
-        ~ "(select coalesce(max(rewrite_id), 0) from ops.rewrites)"
-    ).rows[0] %}
-    {{ return({'fingerprint': row[1] | string, 'load_id': row[0], 'is_unknown': false}) }}
 {% endmacro %}
 
 
