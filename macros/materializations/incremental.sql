@@ -8,6 +8,10 @@
       With a `unique_key` (never null) only the rows that differ are written.
     - by_load: rows computed from the events of new loads alone are added; rows of the same
       `unique_key` go. The model marks what it reads by of_new_loads().
+    - by_difference: sums over one incremental model. What went and what came there since, which
+      that model writes down for it, is added to the standing sums. The model reads rows_of() that
+      model alone, has a `unique_key` (never null) and a `row_count`, the sum of `row_sign`; all its
+      other columns are sums of whole numbers or numerics, never null.
 
     Each is one transaction, with the note of which load it came to: killed at any point, the next
     build goes on from there. A reader never sees it half-done.
@@ -21,12 +25,15 @@
     {% set strategy = config.require('incremental_strategy') %}
     {% if strategy == 'by_load' %}
         {% do add_new_rows(todo, target, sql) %}
+    {% elif strategy == 'by_difference' %}
+        {% do add_differences(todo, target, sql) %}
     {% elif strategy in ('by_visitor', 'by_user') %}
         {% set key = 'visitor_id' if strategy == 'by_visitor' else 'user_key' %}
         {% do replace_changed_rows(todo, target, sql, key) %}
     {% else %}
         {% do exceptions.raise_compiler_error(
-            "incremental_strategy is '" ~ strategy ~ "'; it must be by_visitor, by_user or by_load"
+            "incremental_strategy is '" ~ strategy
+            ~ "'; it must be by_visitor, by_user, by_load or by_difference"
         ) %}
     {% endif %}
 {% endmacro %}
@@ -46,6 +53,7 @@
     ) %}
     {% set columns = own_columns(target) %}
     {% set standing_rows = "select * from " ~ target ~ " where " ~ is_changed %}
+    {% set differences = differences_of(target) if models_by_difference(model.unique_id) else none %}
     {% do run_query(
         "create temporary table new_rows on commit drop as select " ~ columns
         ~ " from (" ~ only_changed ~ ") as new_rows"
@@ -55,14 +63,16 @@
     {% if keys %}
         {# Most rows of a changed visitor stay as they are: only the others are written. #}
         {% set is_same_key = matches('standing', 'new_rows', keys) %}
-        {% do run_query(
-            "delete from " ~ target ~ " as standing where " ~ is_changed ~ " and not exists ("
-            ~ "select from new_rows where " ~ is_same_key ~ " and row(" ~ columns_of('new_rows', columns)
-            ~ ") is not distinct from row(" ~ columns_of('standing', columns) ~ "))"
-        ) %}
+        {% set removal = "delete from " ~ target ~ " as standing where " ~ is_changed
+            ~ " and not exists (select from new_rows where " ~ is_same_key ~ " and row("
+            ~ columns_of('new_rows', columns) ~ ") is not distinct from row("
+            ~ columns_of('standing', columns) ~ "))" %}
+        {% do note_differences_gone(differences, removal, columns, todo) if differences
+            else run_query(removal) %}
         {% do run_query(
             "delete from new_rows using (" ~ standing_rows ~ ") as standing where " ~ is_same_key
         ) %}
+        {% do note_differences_come(differences, columns, todo) if differences %}
     {% else %}
         {% do run_query("delete from " ~ target ~ " where " ~ is_changed) %}
     {% endif %}
@@ -126,6 +136,93 @@
     {% call statement('main') %}
         insert into {{ target }} ({{ own_columns(target) }})
         select {{ own_columns(target) }} from new_rows
+    {% endcall %}
+{% endmacro %}
+
+
+{#
+    A model that others sum up by difference writes down, in a table beside it, the rows that went
+    and that came, with the load it has come to by them. What all of the others have added is let go.
+    From which load on the notes are whole is in `ops.model_states`.
+#}
+{% macro differences_of(relation) %}
+    {{ return(relation.incorporate(path={'identifier': relation.identifier ~ '__differences'})) }}
+{% endmacro %}
+
+
+{% macro models_by_difference(parent_id) %}
+    {% set found = [] %}
+    {% for node in graph.nodes.values() %}
+        {% if node.resource_type == 'model' and parent_id in node.depends_on.nodes
+            and node.config.get('incremental_strategy') == 'by_difference' %}
+            {% do found.append(node) %}
+        {% endif %}
+    {% endfor %}
+    {{ return(found) }}
+{% endmacro %}
+
+
+{# The load from which on a model's differences are written down, after this build; or none. #}
+{% macro differences_since(todo, target) %}
+    {% if not models_by_difference(model.unique_id) or not config.get('unique_key') %}
+        {{ return(none) }}
+    {% elif todo.work == 'rebuild' %}
+        {% do run_query("drop table if exists " ~ differences_of(target)) %}
+        {{ return(todo.load_id) }}
+    {% elif todo.work == 'follow' and todo.differences_since_load_id is none %}
+        {{ return(todo.since_load_id) }}
+    {% endif %}
+    {{ return(todo.differences_since_load_id) }}
+{% endmacro %}
+
+
+{% macro note_differences_gone(differences, removal, columns, todo) %}
+    {% set added = [] %}
+    {% for node in models_by_difference(model.unique_id) %}
+        {% do added.append("'" ~ node.schema ~ "." ~ (node.alias or node.name) ~ "'") %}
+    {% endfor %}
+    {% do run_query(
+        "create table if not exists " ~ differences ~ " as select " ~ columns
+        ~ ", 1 as row_sign, 0::bigint as difference_load_id from new_rows limit 0; "
+        ~ "delete from " ~ differences ~ " where difference_load_id <= (select coalesce(min(load_id), 0) "
+        ~ "from ops.model_states where model in (" ~ added | join(', ') ~ ")); "
+        ~ "with gone as (" ~ removal ~ " returning " ~ columns_of('standing', columns) ~ ") "
+        ~ "insert into " ~ differences ~ " select *, -1, " ~ todo.load_id ~ " from gone"
+    ) %}
+{% endmacro %}
+
+
+{% macro note_differences_come(differences, columns, todo) %}
+    {% do run_query(
+        "insert into " ~ differences ~ " select " ~ columns ~ ", 1, " ~ todo.load_id ~ " from new_rows"
+    ) %}
+{% endmacro %}
+
+
+{% macro add_differences(todo, target, sql) %}
+    {% set mark = '\\(select \\*, 1 as row_sign from (\\S+)"\\) /\\* follow: differences \\*/' %}
+    {% set only_differences = modules.re.sub(
+        mark, '(select * from \\1__differences" where difference_load_id > ' ~ todo.since_load_id ~ ')',
+        sql
+    ) %}
+    {% set keys = config.require('unique_key') %}
+    {% set columns = own_columns(target) %}
+    {% set sums = [] %}
+    {% for column in adapter.get_columns_in_relation(target) if column.name not in keys %}
+        {% do sums.append(column.quoted ~ " = standing." ~ column.quoted ~ " + new_rows." ~ column.quoted) %}
+    {% endfor %}
+    {% set is_same_key = matches('standing', 'new_rows', keys) %}
+    {% do run_query(
+        "create temporary table new_rows on commit drop as select " ~ columns
+        ~ " from (" ~ only_differences ~ ") as new_rows; analyze new_rows; "
+        ~ "update " ~ target ~ " as standing set " ~ sums | join(', ') ~ " from new_rows where "
+        ~ is_same_key ~ "; "
+        ~ "delete from new_rows using " ~ target ~ " as standing where " ~ is_same_key ~ "; "
+        ~ "delete from " ~ target ~ " where row_count = 0"
+    ) %}
+    {% call statement('main') %}
+        insert into {{ target }} ({{ columns }})
+        select {{ columns }} from new_rows where row_count <> 0
     {% endcall %}
 {% endmacro %}
 
