@@ -11,10 +11,12 @@ import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 import psycopg2
@@ -299,6 +301,53 @@ def test_loads_that_stop_are_noticed(project: Project, days: int, code: int, sai
         project.execute(moved.format("+", days))
     assert ran.returncode == code, ran.stdout
     assert said in ran.stdout
+
+
+# -- reports, whatever is built ------------------------------------------------------------------
+
+
+REPORTS = {
+    *("rpt_daily_kpis", "rpt_conversion_funnel", "rpt_customer_journey", "rpt_user_segments"),
+    *("rpt_cohort_retention", "rpt_product_performance", "rpt_cart_abandonment"),
+    "rpt_channel_attribution",
+}
+
+
+@contextmanager
+def reading(project: Project, found: Counter[str]) -> Iterator[None]:
+    """Count the rows of every report, over and over, at the side; note errors and empty reports."""
+    finished = Event()
+
+    def read() -> None:
+        while not finished.is_set():
+            for name in sorted(REPORTS):
+                try:
+                    rows = project.query(f"select count(*) from reports.{name}")[0][0]
+                    found[name if rows else f"{name} is empty"] += 1
+                except Exception as error:
+                    found[str(error)] += 1
+
+    reader = Thread(target=read)
+    reader.start()
+    try:
+        yield
+    finally:
+        finished.set()
+        reader.join()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--full-refresh"], ["--full-refresh", "--select", "fct_sessions"]],
+    ids=["all models", "one model"],
+)
+def test_a_reader_never_misses_a_report(project: Project, words: list[str]) -> None:
+    found: Counter[str] = Counter()
+    with reading(project, found):
+        ran = project.dbt("run", *words)
+    assert ran.returncode == 0, ran.stdout[-3000:]
+    assert set(found) == REPORTS
+    assert min(found.values()) > 1
 
 
 # -- what was edited -----------------------------------------------------------------------------
