@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ FETCHED_AT_ONCE = 10_000
 
 def check_installed() -> None:
     """Raise UsageError, with the remedy, where Tableau's Hyper API is missing."""
-    if importlib.util.find_spec("tableauhyperapi") is None:
+    if find_spec("tableauhyperapi") is None:
         raise UsageError(
             "Tableau's Hyper API is not installed. Install it: pip install 'clickmart[hyper]' "
             "(there is none for Linux on ARM)."

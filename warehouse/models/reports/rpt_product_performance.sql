@@ -16,7 +16,7 @@ final as (
     select
         metrics.month_start_date,
         cast(metrics.product_id as varchar(255)) as product_id,
-        cast(coalesce(products.product_name, metrics.product_id) as varchar(500)) as product_name,
+        cast(coalesce(products.product_name, metrics.product_id) as varchar(255)) as product_name,
         cast(coalesce(products.category, '(unknown)') as varchar(255)) as category,
         cast(coalesce(products.brand, '(unknown)') as varchar(255)) as brand,
         cast(products.unit_price_amount as numeric(24, 4)) as unit_price_amount,
