@@ -50,7 +50,8 @@ Days = Annotated[int, typer.Option(help="Length of the period.")]
 Products = Annotated[int, typer.Option(help="Products in the catalogue, in 8 categories.")]
 Seed = Annotated[int, typer.Option(help="Equal seeds give equal bytes.")]
 ExportFolder = Annotated[
-    Path | None, typer.Option("--out", help="A folder; by default tableau in CLICKMART_HOME.")
+    Path | None,
+    typer.Option("--out", file_okay=False, help="A folder; by default tableau in CLICKMART_HOME."),
 ]
 
 
@@ -518,7 +519,8 @@ def _show_up(settings: Settings, result: Any) -> None:
         "",
         f"Documentation, lineage  {result.docs}",
         f"Database                {place} (clickmart db psql, clickmart db url)",
-        "Tableau and other BI    clickmart db url --bi (sees the schema reports alone)",
+        "Tableau                 clickmart export tableau (a workbook and data sources)",
+        "Other BI tools          clickmart db url --bi (sees the schema reports alone)",
         "",
         "What next:",
         "  source .venv/bin/activate   then dbt run, dbt test and dbt build work as they are",

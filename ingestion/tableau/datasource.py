@@ -80,7 +80,7 @@ def document(report: Report, source: Source) -> ET.Element:
     """Return a whole `.tds` file."""
     root = datasource(report, source)
     root.set("formatted-name", root.attrib.pop("name"))
-    root.set("source-platform", "linux")
+    root.set("source-platform", "win")
     root.insert(0, manifest())
     return root
 
@@ -107,16 +107,9 @@ def datasource(report: Report, source: Source) -> ET.Element:
     root.extend(element for field in report.fields for element in columns(field))
     root.extend(_drill_paths(report))
     root.append(_folders(report))
-    ET.SubElement(root, "layout", _layout())
+    layout = {"dim-ordering": "ordinal", "measure-ordering": "ordinal", "show-structure": "false"}
+    ET.SubElement(root, "layout", layout)
     return root
-
-
-def _layout() -> dict[str, str]:
-    return {
-        "dim-ordering": "ordinal",
-        "measure-ordering": "ordinal",
-        "show-structure": "false",
-    }
 
 
 def _connection(report: Report, source: Source) -> ET.Element:
@@ -198,9 +191,9 @@ def _attributes(field: Field) -> dict[str, str]:
 
 
 def _drill_paths(report: Report) -> list[ET.Element]:
-    """Return the hierarchies: dates from coarse to fine, products from category to product."""
+    """Return the hierarchies: dates from month to day, products from category to product."""
     hierarchies = {
-        "Calendar": ["month_start_date", "week_start_date", "metric_date"],
+        "Calendar": ["month_start_date", "metric_date"],
         "Products": ["category", "brand", "product_name"],
     }
     there = {field.column for field in report.fields}

@@ -61,16 +61,19 @@ def hyper(settings: Settings, folder: Path, on_report: Callable[[str], None]) ->
     folder.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=folder) as fresh:
         rows = extracts.write(settings, described, Path(fresh), on_report)
-        files = []
-        for path in sorted(Path(fresh).glob("*.hyper")):
-            files.append(path.replace(folder / path.name))
-    packed = folder / f"{WORKBOOK}.twbx"
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-        inside = Extracts(EXTRACTS_IN_WORKBOOK)
+        files = sorted(Path(fresh).glob("*.hyper"))
+        packed = _packed(described, files, Path(fresh) / f"{WORKBOOK}.twbx")
+        done = [path.replace(folder / path.name) for path in (packed, *files)]
+    return Exported(done[0], done[1:], rows)
+
+
+def _packed(described: list[Report], files: list[Path], path: Path) -> Path:
+    inside = Extracts(EXTRACTS_IN_WORKBOOK)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(f"{WORKBOOK}.twb", _workbook(described, inside))
-        for path in files:
-            archive.write(path, f"{EXTRACTS_IN_WORKBOOK}/{path.name}")
-    return Exported(packed, files, rows)
+        for file in files:
+            archive.write(file, f"{EXTRACTS_IN_WORKBOOK}/{file.name}")
+    return path
 
 
 def _server(settings: Settings) -> Server:
