@@ -34,6 +34,8 @@ app.add_typer(db_app, name="db")
 app.add_typer(quarantine_app, name="quarantine")
 mapping_app = typer.Typer(no_args_is_help=True, help="Mappings of your own columns.")
 app.add_typer(mapping_app, name="mapping")
+export_app = typer.Typer(no_args_is_help=True, help="The reports, for Tableau.")
+app.add_typer(export_app, name="export")
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 Force = Annotated[
@@ -47,6 +49,10 @@ Sessions = Annotated[int, typer.Option(help="Sessions of people; bots come on to
 Days = Annotated[int, typer.Option(help="Length of the period.")]
 Products = Annotated[int, typer.Option(help="Products in the catalogue, in 8 categories.")]
 Seed = Annotated[int, typer.Option(help="Equal seeds give equal bytes.")]
+ExportFolder = Annotated[
+    Path | None,
+    typer.Option("--out", file_okay=False, help="A folder; by default tableau in CLICKMART_HOME."),
+]
 
 
 # -- the main job --------------------------------------------------------------------------------
@@ -418,6 +424,35 @@ def docs() -> None:
     out.print(f"{path}")
 
 
+# -- Tableau -------------------------------------------------------------------------------------
+
+
+@export_app.command("tableau")
+def export_tableau(out_dir: ExportFolder = None) -> None:
+    """Write a workbook, and a data source of each report, that log in to the database."""
+    from ingestion.tableau import export
+
+    settings = Settings.load()
+    with show_steps() as steps:
+        steps.start("Describing the reports")
+        exported = export.documents(settings, out_dir or export.default_folder(settings))
+    out.print(f"Workbook      {exported.workbook}")
+    out.print(f"Data sources  {len(exported.files)} .tds files beside it")
+    out.print("Tableau asks for the password of clickmart_bi: clickmart db url --bi")
+
+
+@export_app.command("hyper")
+def export_hyper(out_dir: ExportFolder = None) -> None:
+    """Write extracts, and a workbook that holds them: for Tableau Public, or to pass on."""
+    from ingestion.tableau import export
+
+    settings = Settings.load()
+    with show_steps() as steps:
+        exported = export.hyper(settings, out_dir or export.default_folder(settings), steps.start)
+    out.print(f"Workbook  {exported.workbook}")
+    out.print(f"Extracts  {len(exported.files)} .hyper files beside it, {exported.rows:,} rows")
+
+
 # -- the database --------------------------------------------------------------------------------
 
 
@@ -484,7 +519,8 @@ def _show_up(settings: Settings, result: Any) -> None:
         "",
         f"Documentation, lineage  {result.docs}",
         f"Database                {place} (clickmart db psql, clickmart db url)",
-        "Tableau and other BI    clickmart db url --bi (sees the schema reports alone)",
+        "Tableau                 clickmart export tableau (a workbook and data sources)",
+        "Other BI tools          clickmart db url --bi (sees the schema reports alone)",
         "",
         "What next:",
         "  source .venv/bin/activate   then dbt run, dbt test and dbt build work as they are",

@@ -11,6 +11,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from ingestion.errors import ClickmartError, UsageError
 from ingestion.settings import Settings
@@ -83,6 +84,12 @@ def docs(settings: Settings) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(settings.dbt_target / "static_index.html", target)
     return target
+
+
+def manifest(settings: Settings) -> dict[str, Any]:
+    """Return dbt's manifest: every model with its columns, as the project says now."""
+    _run_quietly(settings, ["parse"])
+    return dict(json.loads((settings.dbt_target / "manifest.json").read_text()))
 
 
 def _keep_state(settings: Settings) -> None:
