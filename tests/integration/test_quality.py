@@ -220,6 +220,22 @@ def test_runaway_sessions_are_those_of_a_plain_recount(marts: Marts, recount: Qu
     ]
 
 
+def test_no_session_outgrows_the_limits(
+    marts: Marts, recount: Quality, database: Settings
+) -> None:
+    with connect(database) as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "select e.event_id, event_count, is_continuation from marts.fct_sessions as s "
+            "inner join marts.fct_events as e using (session_id) where session_event_number = 1"
+        )
+        found = cursor.fetchall()
+    assert as_set(found) == {
+        (piece[0]["event_id"], len(piece), number > 0)
+        for session in recount.whole_sessions
+        for number, piece in enumerate(recount.pieces(session))
+    }
+
+
 def test_loads_are_accounted_for(marts: Marts, sent: list[Row]) -> None:
     half = len(sent) // 2
     rest = len(sent) - half

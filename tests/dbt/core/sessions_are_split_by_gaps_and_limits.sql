@@ -1,7 +1,7 @@
 -- Events of a visitor lie in different sessions if, and only if, the gap between them is longer
--- than the timeout; with `session_source: source` this holds of the events without a source
--- session id, and those with one are of one session. Late events that split or double a session
--- show here.
+-- than the timeout, or the later session goes on one that was cut; with `session_source: source`
+-- this holds of the events without a source session id, and those with one are of one session.
+-- Late events that split or double a session show here.
 with events as (
     select
         event_id,
@@ -11,6 +11,12 @@ with events as (
         session_id,
         session_event_number
     from {{ ref("fct_events") }}
+),
+
+continuations as (
+    select session_id
+    from {{ ref("fct_sessions") }}
+    where is_continuation
 ),
 
 events_paired as (
@@ -35,13 +41,17 @@ events_paired as (
         )
 )
 
-select *
+select events_paired.*
 from events_paired
+left join continuations on events_paired.session_id = continuations.session_id
 where
-    (session_id <> previous_session_id)
+    (events_paired.session_id <> events_paired.previous_session_id and continuations.session_id is null)
     <> (
-        not is_by_source
-        and event_at
-        > {{ later_by("previous_event_at", var("session_timeout_minutes"), "minutes") }}
+        not events_paired.is_by_source
+        and events_paired.event_at
+        > {{ later_by("events_paired.previous_event_at", var("session_timeout_minutes"), "minutes") }}
     )
-    or (session_id = previous_session_id and session_event_number <> previous_event_number + 1)
+    or (
+        events_paired.session_id = events_paired.previous_session_id
+        and events_paired.session_event_number <> events_paired.previous_event_number + 1
+    )
