@@ -39,19 +39,23 @@ events_paired as (
             partition by {{ session_scope() }}
             order by event_at, {{ bytewise("event_id") }}
         )
-)
+),
 
-select events_paired.*
-from events_paired
-left join continuations on events_paired.session_id = continuations.session_id
-where
-    (events_paired.session_id <> events_paired.previous_session_id and continuations.session_id is null)
-    <> (
+starts_flagged as (
+    select
+        events_paired.*,
+        events_paired.session_id <> events_paired.previous_session_id as is_session_start,
+        continuations.session_id is not null as is_continuation,
         not events_paired.is_by_source
         and events_paired.event_at
-        > {{ later_by("events_paired.previous_event_at", var("session_timeout_minutes"), "minutes") }}
-    )
-    or (
-        events_paired.session_id = events_paired.previous_session_id
-        and events_paired.session_event_number <> events_paired.previous_event_number + 1
-    )
+        > {{ later_by("previous_event_at", var("session_timeout_minutes"), "minutes") }}
+            as is_after_gap
+    from events_paired
+    left join continuations on events_paired.session_id = continuations.session_id
+)
+
+select *
+from starts_flagged
+where
+    (is_session_start and not is_continuation) <> is_after_gap
+    or (not is_session_start and session_event_number <> previous_event_number + 1)
