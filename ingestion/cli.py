@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import traceback
+from contextlib import ExitStack
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
@@ -257,8 +258,9 @@ def forget(
     settings = Settings.load()
     with show_steps() as steps:
         erased = forget_.forget(settings, person, report=steps.start)
-        steps.start("Clearing the marts")
-        forget_.rebuild_marts(settings, steps.progress)
+        with warehouse.exclusive(settings, steps.start):
+            steps.start("Clearing the marts")
+            forget_.rebuild_marts(settings, steps.progress)
     if as_json:
         print_json(erased.as_dict())
     elif not any(erased.as_dict().values()):
@@ -405,13 +407,17 @@ def build(
     """Run `dbt build` (seeds, models, tests); further words go to dbt.
 
     First brings Spark's pre-aggregates up to date, if a definition changed or a load was killed.
+    Two builds at once take turns.
     """
     from ingestion import batch
 
     settings = Settings.load()
-    with show_steps() as steps:
-        batch.bring_up_to_date(settings, steps.start)
-    raise typer.Exit(warehouse.build_shown(settings, context.args, only_changed=changed))
+    with ExitStack() as turn:
+        with show_steps() as steps:
+            batch.bring_up_to_date(settings, steps.start)
+            turn.enter_context(warehouse.exclusive(settings, steps.start))
+        code = warehouse.build_shown(settings, context.args, only_changed=changed)
+    raise typer.Exit(code)
 
 
 @app.command()
