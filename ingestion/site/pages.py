@@ -35,14 +35,15 @@ OVERVIEW = Page(
                 add_to_cart_session_count, converted_session_count, order_count,
                 gross_revenue_amount, net_revenue_amount, abandoned_cart_count, lost_revenue_amount
             from marts.fct_weekly_metrics
-            where week_start_date between %(first)s - 6 and %(last)s
+            where week_start_date between %(first)s::date - 6 and %(last)s::date
             order by week_start_date
         """,
         "trends": """
             select metric, period_start_date as metric_date, metric_value,
                 seven_days_average_value
             from marts.fct_metric_trends
-            where period_type = 'day' and period_start_date between %(first)s and %(last)s
+            where period_type = 'day'
+                and period_start_date between %(first)s::date and %(last)s::date
             order by metric, metric_date
         """,
         "anomalies": """
@@ -50,14 +51,14 @@ OVERVIEW = Page(
                 expected_high_value, direction
             from marts.fct_metric_anomalies
             where period_type = 'day' and is_anomaly
-                and metric_date between %(first)s and %(last)s
+                and metric_date between %(first)s::date and %(last)s::date
             order by metric_date, metric
         """,
         "hour_anomalies": """
             select metric_date, hour_of_day, metric, metric_value, expected_value, direction
             from marts.fct_metric_anomalies
             where period_type = 'hour' and is_anomaly
-                and metric_date between %(first)s and %(last)s
+                and metric_date between %(first)s::date and %(last)s::date
             order by abs(robust_z_score) desc, period_start_at, metric
             limit 50
         """,
@@ -67,7 +68,7 @@ OVERVIEW = Page(
                 count(distinct hours.metric_date) as day_count
             from marts.fct_hourly_metrics as hours
             inner join marts.dim_dates on hours.metric_date = dim_dates.date_day
-            where hours.metric_date between %(first)s and %(last)s
+            where hours.metric_date between %(first)s::date and %(last)s::date
             group by dim_dates.day_of_week, dim_dates.day_name, hours.hour_of_day
             order by dim_dates.day_of_week, hours.hour_of_day
         """,
@@ -87,7 +88,7 @@ FUNNEL = Page(
                 sum(session_count) filter (where step = 'checkout_start') as checkout_start_count,
                 sum(session_count) filter (where step = 'purchase') as purchase_count
             from reports.rpt_conversion_funnel
-            where session_date between %(first)s and %(last)s
+            where session_date between %(first)s::date and %(last)s::date
             group by session_date, device_type, channel
             order by session_date, device_type, channel
         """,
@@ -100,7 +101,7 @@ FUNNEL = Page(
                 percentile_cont(0.5) within group (order by checkout_start_to_purchase_seconds)
                     as purchase_seconds
             from marts.fct_session_funnels
-            where session_date between %(first)s and %(last)s
+            where session_date between %(first)s::date and %(last)s::date
         """,
         "users": """
             select furthest_step_number, count(*) as user_count
@@ -111,7 +112,7 @@ FUNNEL = Page(
         "checkout": """
             select step_number, step, count(*) filter (where is_reached) as session_count
             from marts.fct_checkout_funnels
-            where session_date between %(first)s and %(last)s
+            where session_date between %(first)s::date and %(last)s::date
             group by step_number, step
             order by step_number
         """,
@@ -120,7 +121,7 @@ FUNNEL = Page(
                 count(*) filter (where furthest_step_number >= 2) as add_to_cart_count,
                 count(*) filter (where furthest_step_number >= 3) as purchase_count
             from marts.fct_category_funnels
-            where session_date between %(first)s and %(last)s
+            where session_date between %(first)s::date and %(last)s::date
             group by category
             order by product_view_count desc, category
             limit 15
@@ -137,14 +138,14 @@ JOURNEYS = Page(
             select month_start_date, device_type, from_step, to_step, transition_count,
                 total_step_seconds
             from reports.rpt_customer_journey
-            where month_start_date between date_trunc('month', %(first)s::date) and %(last)s
+            where month_start_date between date_trunc('month', %(first)s::date) and %(last)s::date
             order by month_start_date, device_type, from_step, to_step
         """,
         "paths": """
             select month_start_date, device_type, path_end, path_rank, journey_path, path_count,
                 session_count
             from marts.fct_journey_paths
-            where month_start_date between date_trunc('month', %(first)s::date) and %(last)s
+            where month_start_date between date_trunc('month', %(first)s::date) and %(last)s::date
             order by month_start_date, device_type, path_end, path_rank
         """,
         "pages": """
@@ -153,7 +154,7 @@ JOURNEYS = Page(
                 sum(exit_session_count) as exit_session_count,
                 sum(bounce_session_count) as bounce_session_count
             from marts.fct_entry_exit_pages
-            where month_start_date between date_trunc('month', %(first)s::date) and %(last)s
+            where month_start_date between date_trunc('month', %(first)s::date) and %(last)s::date
             group by page_path, page_type
             order by entry_session_count desc, page_path
             limit 25
@@ -171,7 +172,7 @@ CARTS = Page(
                 abandoned_cart_count, recovered_cart_count, lost_revenue_amount,
                 recovered_revenue_amount
             from reports.rpt_cart_abandonment
-            where cart_date between %(first)s and %(last)s
+            where cart_date between %(first)s::date and %(last)s::date
             order by cart_date, device_type, channel
         """,
         "products": """
@@ -182,7 +183,7 @@ CARTS = Page(
                 sum(carts.lost_revenue_amount) as lost_revenue_amount
             from marts.fct_product_carts as carts
             left join marts.dim_products on carts.product_id = dim_products.product_id
-            where carts.cart_date between %(first)s and %(last)s
+            where carts.cart_date between %(first)s::date and %(last)s::date
             group by carts.product_id, dim_products.product_name
             order by lost_revenue_amount desc nulls last, cart_count desc, carts.product_id
             limit 30
@@ -199,14 +200,15 @@ PRODUCTS = Page(
             select month_start_date, category, sum(view_count) as view_count,
                 sum(order_count) as order_count, sum(gross_revenue_amount) as gross_revenue_amount
             from reports.rpt_product_performance
-            where month_start_date between date_trunc('month', %(first)s::date) and %(last)s
+            where month_start_date between date_trunc('month', %(first)s::date) and %(last)s::date
             group by month_start_date, category
             order by month_start_date, category
         """,
         "products": """
             with months as (
                 select * from reports.rpt_product_performance
-                where month_start_date between date_trunc('month', %(first)s::date) and %(last)s
+                where month_start_date
+                    between date_trunc('month', %(first)s::date) and %(last)s::date
             ),
             top_products as (
                 select product_id from months
@@ -254,7 +256,7 @@ ATTRIBUTION = Page(
             select month_start_date, channel, is_paid, attribution_model, session_count,
                 attributed_order_count, attributed_revenue_amount, cost_amount, has_example_cost
             from reports.rpt_channel_attribution
-            where month_start_date between date_trunc('month', %(first)s::date) and %(last)s
+            where month_start_date between date_trunc('month', %(first)s::date) and %(last)s::date
             order by month_start_date, channel, attribution_model
         """,
     },
@@ -269,7 +271,7 @@ COHORTS = Page(
             select period_type, cohort_type, cohort_start_date, period_number, cohort_user_count,
                 active_user_count, retention_rate, cumulative_revenue_per_user_amount
             from marts.fct_user_cohorts
-            where cohort_start_date <= %(last)s
+            where cohort_start_date <= %(last)s::date
                 and cohort_start_date > %(last)s::date
                     - case period_type when 'week' then interval '26 weeks'
                         else interval '24 months' end
@@ -293,7 +295,7 @@ SEGMENTS = Page(
         "movements": """
             select month_start_date, from_segment, to_segment, user_count
             from marts.fct_user_segment_movements
-            where month_start_date <= %(last)s
+            where month_start_date <= %(last)s::date
             order by month_start_date, from_segment, to_segment
         """,
         "scores": """
@@ -356,13 +358,13 @@ QUALITY = Page(
                 missing_product_event_count, missing_order_id_event_count,
                 missing_price_line_count
             from marts.fct_tracking_quality
-            where metric_date between %(first)s and %(last)s
+            where metric_date between %(first)s::date and %(last)s::date
             order by metric_date
         """,
         "volumes": """
             select metric_date, event_type, event_count, usual_event_count
             from marts.fct_event_type_volumes
-            where is_unusual and metric_date between %(first)s and %(last)s
+            where is_unusual and metric_date between %(first)s::date and %(last)s::date
             order by metric_date desc, event_type
             limit 100
         """,
@@ -373,7 +375,7 @@ QUALITY = Page(
                 sum(split_session_count) as split_session_count,
                 sum(merged_session_count) as merged_session_count
             from marts.fct_session_disagreement
-            where session_date between %(first)s and %(last)s
+            where session_date between %(first)s::date and %(last)s::date
         """,
         "runaways": """
             select session_date, started_at, duration_seconds, event_count, is_bot

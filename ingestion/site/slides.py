@@ -49,6 +49,10 @@ def _frame(table: dict[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(table["rows"], columns=table["columns"])
 
 
+def _largest(rows: pd.DataFrame, column: str, count: int) -> pd.DataFrame:
+    return rows.sort_values(column, ascending=False, kind="stable").head(count)
+
+
 def _plain(text: str, length: int = 40) -> str:
     """Return a name cut to a length, its dollars escaped: between two, matplotlib sees formulas."""
     cut = text if len(text) <= length else text[: length - 1] + "…"
@@ -93,9 +97,11 @@ def _draw_trend(axes: Axes, days: pd.DataFrame, anomalies: pd.DataFrame) -> None
     half_a_day = pd.Timedelta(hours=12)
     axes.set(xlabel="", ylabel="", xlim=(dates.min() - half_a_day, dates.max() + half_a_day))
     axes.set_ylim(bottom=0)
-    locator = AutoDateLocator(minticks=2, maxticks=7)
+    locator = AutoDateLocator(minticks=2, maxticks=7)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    axes.xaxis.set_major_formatter(
+        ConciseDateFormatter(locator)  # type: ignore[no-untyped-call]
+    )
     axes.legend(fontsize=10, loc="upper left")
 
 
@@ -116,7 +122,7 @@ def _draw_sessions(figure: Figure, tables: Tables, _currency: str) -> None:
     sessions = _frame(tables["funnel"]["sessions"])
     channels = sessions.groupby("channel", as_index=False)[["session_count"]].sum()
     left.set_title("By channel", loc="left")
-    _draw_bars(left, channels.nlargest(12, "session_count"), "channel", "session_count")
+    _draw_bars(left, _largest(channels, "session_count", 12), "channel", "session_count")
     right.set_title("Mean by weekday and hour of the day", loc="left")
     hours = _frame(tables["index"]["hours"])
     if not _is_empty(right, hours):
@@ -130,7 +136,7 @@ def _draw_products(figure: Figure, tables: Tables, currency: str) -> None:
     figure.suptitle("Products with most revenue", fontweight="bold")
     products = _frame(tables["products"]["products"])
     by_product = products.groupby(["product_id", "product_name"], as_index=False)
-    sums = by_product[["gross_revenue_amount"]].sum().nlargest(15, "gross_revenue_amount")
+    sums = _largest(by_product[["gross_revenue_amount"]].sum(), "gross_revenue_amount", 15)
     axes = figure.subplots()
     axes.set_title(f"Gross revenue, {currency}", loc="left")
     _draw_bars(axes, sums[sums["gross_revenue_amount"] > 0], "product_name", "gross_revenue_amount")

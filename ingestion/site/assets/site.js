@@ -175,7 +175,7 @@ let round = 0; // A later choice takes the place of charts still waiting.
 
 async function drawCharts(waiting) {
   const own = (round += 1);
-  if (!window.Plotly && one("#plotly")) {
+  if (waiting.length && !window.Plotly) {
     await new Promise((resolve) => one("#plotly").addEventListener("load", resolve));
   }
   for (const [chart, traces, layout] of waiting) {
