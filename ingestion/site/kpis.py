@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -42,8 +43,12 @@ def amount(value: float) -> str:
 
 
 def percent(value: float) -> str:
-    """Return a share from 0 to 1 as text: 2.5 %."""
-    return f"{value * 100:,.1f} %"
+    """Return a share from 0 to 1 as text: 62.5 %, 2.46 %."""
+    return f"{value * 100:,.{_percent_digits(value)}f} %"
+
+
+def _percent_digits(value: float) -> int:
+    return 2 if abs(value) < 0.1 else 1
 
 
 def _ratio(numerator: str, denominator: str) -> Callable[[Row], float | None]:
@@ -108,12 +113,13 @@ def _kpi(
     if value is None or previous is None:
         return Kpi(label, text, "", "same")
     if show is percent:
-        change, unit = (value - previous) * 100, "points"
+        digits = _percent_digits(value)
+        change = f"{(value - previous) * 100:+.{digits}f} points"
     elif previous:
-        change, unit = (value / previous - 1) * 100, "%"
+        change = f"{(value / previous - 1) * 100:+.1f} %"
     else:
         return Kpi(label, text, f"{show(previous)} the week before", "same")
     meaning: Literal["better", "worse", "same"] = "same"
-    if f"{change:.1f}" not in ("0.0", "-0.0"):
-        meaning = "better" if (change > 0) == more_is_better else "worse"
-    return Kpi(label, text, f"{change:+.1f} {unit}, from {show(previous)}", meaning)
+    if re.search("[1-9]", change):
+        meaning = "better" if (value > previous) == more_is_better else "worse"
+    return Kpi(label, text, f"{change}, from {show(previous)}", meaning)

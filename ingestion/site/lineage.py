@@ -78,5 +78,5 @@ def _origins(sql: str, types: dict[str, Any]) -> dict[str, list[list[str]]]:
 def _leaves(root: Node) -> Iterator[tuple[str, str]]:
     for node in root.walk():
         table = node.expression
-        if isinstance(table, exp.Table):
+        if isinstance(table, exp.Table) and table.db:  # A set-returning function is of no schema.
             yield f"{table.db}.{table.name}", node.name.rsplit(".", 1)[-1]

@@ -98,7 +98,7 @@ def test_the_last_whole_week_is_compared_with_the_one_before() -> None:
     assert (week.first, week.last) == (date(2026, 3, 9), date(2026, 3, 15))
     assert week.is_compared
     assert shown(week)["Sessions"] == ("250", "+25.0 %, from 200", "better")
-    assert shown(week)["Conversion"] == ("2.0 %", "+1.0 points, from 1.0 %", "better")
+    assert shown(week)["Conversion"] == ("2.00 %", "+1.00 points, from 1.00 %", "better")
 
 
 def test_more_abandoned_carts_are_worse() -> None:
@@ -127,6 +127,16 @@ def test_a_week_missing_between_is_no_week_before() -> None:
         )
     )
     assert shown(week)["Sessions"] == ("250", "", "same")
+
+
+def test_no_change_is_neither_better_nor_worse() -> None:
+    week = kpis.week_over_week(
+        weeks(
+            {"week_start_date": "2026-03-02", "lost_revenue_amount": 1000.0},
+            {"week_start_date": "2026-03-09", "lost_revenue_amount": 1000.04},
+        )
+    )
+    assert shown(week)["Lost in carts"] == ("1,000.04", "+0.0 %, from 1,000.00", "same")
 
 
 def test_what_was_nothing_before_has_no_percentage() -> None:
@@ -171,8 +181,9 @@ def test_columns_are_traced_through_ctes_joins_and_unions(tmp_path: Path) -> Non
             select id, total as amount from raw.orders
         ),
         summed as (select id, sum(amount) as amount, count(*) as n from both_kinds group by id)
-        select summed.id, summed.amount / 2 as half, summed.n from summed
+        select summed.id, summed.amount / 2 as half, summed.n, word from summed
         inner join raw.orders on summed.id = orders.id
+        cross join lateral regexp_split_to_table('a,b', ',') as words (word)
     """
     described = {"columns": {}, "description": ""}
     manifest = {
@@ -192,7 +203,7 @@ def test_columns_are_traced_through_ctes_joins_and_unions(tmp_path: Path) -> Non
             "s.orders": table("raw", "orders", "id", "total"),
         },
         "nodes": {
-            "m.halves": table("marts", "halves", "id", "half", "n"),
+            "m.halves": table("marts", "halves", "id", "half", "n", "word"),
             "m.odd": table("marts", "odd", "id"),
         },
     }
@@ -206,7 +217,7 @@ def test_columns_are_traced_through_ctes_joins_and_unions(tmp_path: Path) -> Non
         "description": "Half of it.",
         "from": [["raw.lines", "price"], ["raw.lines", "quantity"], ["raw.orders", "total"]],
     }
-    assert columns["n"]["from"] == []
+    assert columns["n"]["from"] == columns["word"]["from"] == []
     assert found["marts.halves"]["is_traced"]
     assert not found["marts.odd"]["is_traced"]
 

@@ -135,7 +135,7 @@ for (const [metric, [name, format]] of Object.entries(METRICS)) {
       line("seven_days_average_value", 3, color.one, "Mean of 7 days"),
       {
         type: "scatter", mode: "markers", name: "Out of the ordinary", x: marked.map((row) => row.metric_date),
-        y: marked.map((row) => row.metric_value), hoverinfo: "text",
+        y: marked.map((row) => row.metric_value), hoverinfo: "text", cliponaxis: false,
         marker: { color: color.two, size: 11, symbol: "diamond", line: { color: color.card, width: 1 } },
         text: marked.map((row) => `expected ${expectedText(metric, row.expected_value)}`),
       },
