@@ -34,10 +34,12 @@ def test_queries_read_marts_and_reports_alone(query: str) -> None:
     } == set()
 
 
-def test_each_page_has_a_template_and_each_template_a_page() -> None:
-    shared = {"base.html", "parts.html"}
-    templates = {path.name for path in (HERE / "templates").glob("*.html")}
-    assert templates - shared == {page.file for page in pages.PAGES}
+def test_each_page_has_a_template_and_a_script() -> None:
+    names = {page.name for page in pages.PAGES}
+    templates = {path.stem for path in (HERE / "templates").glob("*.html")}
+    scripts = {path.stem for path in (HERE / "assets").glob("*.js")}
+    assert templates - {"base", "parts"} == names
+    assert scripts - {"theme", "site", "charts"} == names
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)

@@ -28,7 +28,10 @@ function summed(rows, key, columns) {
 
 const total = (rows, column) => rows.reduce((sum, row) => sum + (row[column] ?? 0), 0);
 const ratio = (numerator, denominator) => (denominator ? numerator / denominator : null);
-const by = (column, sign = 1) => (a, b) => sign * (a[column] < b[column] ? -1 : a[column] > b[column] ? 1 : 0);
+const by =
+  (column, sign = 1) =>
+  (a, b) =>
+    sign * (a[column] < b[column] ? -1 : a[column] > b[column] ? 1 : 0);
 const distinct = (rows, column) => [...new Set(rows.map((row) => row[column]))].sort();
 
 // -- filters -------------------------------------------------------------------------------------
@@ -68,7 +71,10 @@ function prepareFilters() {
     if (from.value < from.min) from.value = from.min;
     to.value = to.max;
   });
-  for (const input of [from, to]) input?.addEventListener("change", () => { preset.value = ""; });
+  for (const input of [from, to])
+    input?.addEventListener("change", () => {
+      preset.value = "";
+    });
   for (const form of all("form.filters")) {
     form.addEventListener("change", draw);
     form.addEventListener("submit", (event) => event.preventDefault());
@@ -105,10 +111,15 @@ const formats = {
   percent: (value) => `${grouped(value * 100, Math.abs(value) < 0.1 ? 2 : 1)} %`,
   p: (value) => (value < 0.001 ? "< 0.001" : grouped(value, 3)),
   seconds: (value) =>
-    value < 120 ? `${grouped(value, 0)} s` : value < 7200 ? `${grouped(value / 60, 0)} min` : `${grouped(value / 3600, 1)} h`,
+    value < 120
+      ? `${grouped(value, 0)} s`
+      : value < 7200
+        ? `${grouped(value / 60, 0)} min`
+        : `${grouped(value / 3600, 1)} h`,
   text: String,
 };
-const shown = (value, format) => (value === null || value === undefined ? "–" : formats[format](value));
+const shown = (value, format) =>
+  value === null || value === undefined ? "–" : formats[format](value);
 const step = (name) => {
   const text = name.replaceAll("_", " ");
   return text.charAt(0).toUpperCase() + text.slice(1);
@@ -116,7 +127,8 @@ const step = (name) => {
 /** Plotly takes some tags in texts for markup: what the data says must stay what it is. */
 const plain = (text) =>
   String(text).replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
-const short = (text, length = 34) => plain(text.length > length ? `${text.slice(0, length - 1)}…` : text);
+const short = (text, length = 34) =>
+  plain(text.length > length ? `${text.slice(0, length - 1)}…` : text);
 
 // -- drawing -------------------------------------------------------------------------------------
 
@@ -133,15 +145,29 @@ function colors() {
 }
 
 function layoutOf(own, color) {
-  const axis = { gridcolor: color.line, linecolor: color.line, zerolinecolor: color.line, automargin: true, separatethousands: true };
-  const titled = (extra) => ({ ...axis, ...extra, title: { standoff: 8, font: { size: 13 }, ...(extra?.title ?? {}) } });
+  const axis = {
+    gridcolor: color.line,
+    linecolor: color.line,
+    zerolinecolor: color.line,
+    automargin: true,
+    separatethousands: true,
+  };
+  const titled = (extra) => ({
+    ...axis,
+    ...extra,
+    title: { standoff: 8, font: { size: 13 }, ...(extra?.title ?? {}) },
+  });
   return {
     height: 300,
     margin: { l: 8, r: 12, t: 8, b: 8 },
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
     font: { family: getComputedStyle(document.body).fontFamily, size: 13, color: color.ink },
-    hoverlabel: { bgcolor: color.card, bordercolor: color.line, font: { color: color.ink, size: 13 } },
+    hoverlabel: {
+      bgcolor: color.card,
+      bordercolor: color.line,
+      font: { color: color.ink, size: 13 },
+    },
     legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0 },
     dragmode: false,
     ...own,
@@ -218,7 +244,9 @@ function drawTable(table, columns, rows, sorted = null) {
     if (isSorted) cell.ariaSort = sorted.sign > 0 ? "ascending" : "descending";
     button.addEventListener("click", () => {
       const sign = isSorted ? -sorted.sign : format === "text" ? 1 : -1;
-      const ordered = [...rows].sort((a, b) => (a[i] === null) - (b[i] === null) || by(i, sign)(a, b));
+      const ordered = [...rows].sort(
+        (a, b) => (a[i] === null) - (b[i] === null) || by(i, sign)(a, b),
+      );
       drawTable(table, columns, ordered, { column: i, sign });
       table.querySelectorAll("th button")[i].focus();
     });
