@@ -44,7 +44,7 @@ DOCUMENTATION, SITE = "docs/index.html", "site/index.html"
 PICTURES = {
     "lineage.png": (DOCUMENTATION, LINEAGE, (1240, 480)),
     "documentation.png": (DOCUMENTATION, REPORT, (1240, 900)),
-    "site.png": (SITE, "", (1240, 980)),
+    "site.png": (SITE, "", (1280, 980)),
 }
 
 
