@@ -32,7 +32,7 @@
     {% else %}
         {% call noop_statement('main', 'UNCHANGED', 'UNCHANGED') %}{{ sql }}{% endcall %}
     {% endif %}
-    {% do note_model_state(todo) %}
+    {% do note_model_state(todo, differences_since(todo, target)) %}
     {% do run_hooks(post_hooks, inside_transaction=True) %}
     {% do apply_grants(target, config.get('grants'), should_revoke=should_revoke(existing, true)) %}
     {% do persist_docs(target, model) %}

@@ -109,7 +109,8 @@ def step(event_id: str, visitor: str, name: str, moment: datetime, draw: random.
         row["order_total"] = draw.choice((None, "20.50"))
     if kind in WITH_ITEMS:
         row["items"] = [
-            {"product_id": f"p{draw.randint(0, 5)}", "line_id": str(line), "category": "shoes",
+            {"product_id": f"p{draw.randint(0, 5)}", "line_id": str(line),
+             "category": draw.choice((*["shoes"] * 40, "hats", None)),
              "quantity": draw.randint(1, 3), "unit_price": draw.choice(("9.90", "12.00"))}
             for line in range(draw.randint(1, 3))
         ]  # fmt: skip

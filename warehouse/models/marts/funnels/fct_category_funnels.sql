@@ -2,12 +2,13 @@
 with sessions as (
     select
         session_id,
+        visitor_id,
         user_key,
         session_date,
         device_type,
         channel
     from {{ ref("fct_sessions") }}
-    where {{ is_counted() }}
+    where {{ is_counted() }} and {{ of_changed_visitors() }}
 ),
 
 product_steps as (
@@ -18,6 +19,7 @@ product_steps as (
         event_type,
         event_at
     from {{ ref("int_session_product_steps") }}
+    where {{ of_changed_visitors() }}
 ),
 
 products as (
@@ -48,6 +50,7 @@ final as (
     select
         sessions.session_id,
         funnels.category,
+        sessions.visitor_id,
         sessions.user_key,
         sessions.session_date,
         sessions.device_type,
