@@ -122,6 +122,13 @@ def test_the_site_traces_every_column(built: Warehouse) -> None:
     assert revenue["from"] == [["marts.fct_daily_metrics", "net_revenue_amount"]]
 
 
+def test_the_reports_are_described_to_tableau(built: Warehouse) -> None:
+    ran = built.run("clickmart", "export", "tableau")
+    assert ran.returncode == 0, ran.stderr
+    written = {path.name for path in (built.settings.home / "tableau").iterdir()}
+    assert written == {"clickmart.twb", *(f"{report}.tds" for report in REPORTS)}
+
+
 def test_up_again_changes_nothing(built: Warehouse) -> None:
     before = built.query("select * from ops.loads")
     # The unit tests have passed once, and know nothing of the data.
