@@ -38,7 +38,8 @@ def frames(spark: Any, events: list[dict[str, Any]], **changes: Any) -> dict[str
     rates = spark.createDataFrame(RATES, "currency string, valid_from string, rate string")
     variables = {**VARIABLES, **changes}
     narrow = aggregates.narrowed(spark.createDataFrame(rows, schema))
-    found = aggregates.aggregates(aggregates.identified(narrow, variables), rates, variables)
+    stretches = aggregates.stretches(narrow, variables)
+    found = aggregates.aggregates(narrow, stretches, rates, variables, kept=lambda frame, _: frame)
     return {name: frame.collect() for name, frame in found.items()}
 
 
