@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import io
 import uuid
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 BATCH_ROWS = 20_000
+BATCHES_AHEAD = 4
 
 ORIGIN = (Column("file_id", "bigint"), Column("source_row", "bigint"))
 EVENTS = tuple(column for column in EVENT_COLUMNS if column.name != "load_id")
@@ -223,10 +226,23 @@ class _Stream(io.RawIOBase):
 
 def file_batches(paths: Iterable[str], names: Sequence[str]) -> Iterator[pa.RecordBatch]:
     """Yield the rows of lake files: the named columns, in this order."""
+    return _read_ahead(_file_batches(paths, names))
+
+
+def _file_batches(paths: Iterable[str], names: Sequence[str]) -> Iterator[pa.RecordBatch]:
     for path in paths:
         with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(BATCH_ROWS, columns=names):
+            for batch in file.iter_batches(BATCH_ROWS, columns=names, use_threads=False):
                 yield batch.select(names)
+
+
+def _read_ahead(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Yield the batches; a thread reads the next ones while PostgreSQL takes these."""
+    with ThreadPoolExecutor(1) as thread:
+        coming = deque(thread.submit(next, batches, None) for _ in range(BATCHES_AHEAD))
+        while (batch := coming.popleft().result()) is not None:
+            coming.append(thread.submit(next, batches, None))
+            yield batch
 
 
 def event_batches(paths: Iterable[str]) -> Iterator[pa.RecordBatch]:
