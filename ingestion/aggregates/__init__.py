@@ -144,7 +144,7 @@ def _fill(cursor: Any, name: str, staged: Staged) -> None:
     after = staged.after[name]
     stage.check(cursor, after)
     if staged.before is None:
-        merge.replace(cursor, name, TABLES[name], after.tables)
+        merge.replace(cursor, name, TABLES[name], KEYS[name], after.tables)
         return
     before = staged.before[name]
     stage.check(cursor, before)
