@@ -82,6 +82,26 @@ def test_a_late_login_names_the_visitors_earlier_events(spark: Any) -> None:
     assert users == {key("user", "u1"): 2, key("visitor", "v2"): 1}
 
 
+def test_the_last_user_of_a_visitor_is_told_by_the_order_of_events(spark: Any) -> None:
+    early = [at(i, f"a{i:02}", user_id=f"u{9 - i % 10}") for i in range(12)]
+    found = frames(spark, [*early, at(11, "b", user_id="u2"), at(9000, "c")])
+    users = {row.session_id: row.user_key for row in found["agg_sessions"]}
+    assert users == {key("v1", "a00"): key("user", "u2"), key("v1", "c"): key("user", "u2")}
+
+
+@pytest.mark.both_engines
+def test_orders_count_where_their_events_stand_among_others_of_one_time(spark: Any) -> None:
+    bought = [
+        at(1800.5, name, event_type="purchase", user_id=user)
+        for name, user in (("b", "u1"), ("c", "u2"), ("d", "u1"))
+    ]
+    found = frames(spark, [at(0, "a"), *bought])
+    orders = {row.session_id: (row.event_count, row.order_count) for row in found["agg_sessions"]}
+    assert orders == {key("v1", "a"): (1, 0), key("v1", "b"): (3, 3)}
+    users = {row.user_key: (row.event_count, row.order_count) for row in found["agg_users"]}
+    assert users == {key("user", "u1"): (3, 2), key("user", "u2"): (1, 1)}
+
+
 def test_an_order_shown_twice_counts_once_and_at_its_first_price(spark: Any) -> None:
     order = {"event_type": "purchase", "order_id": "o1", "items": [{"unit_price": "5"}]}
     found = frames(
