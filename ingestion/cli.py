@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import traceback
+from contextlib import ExitStack
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
@@ -34,6 +35,8 @@ app.add_typer(db_app, name="db")
 app.add_typer(quarantine_app, name="quarantine")
 mapping_app = typer.Typer(no_args_is_help=True, help="Mappings of your own columns.")
 app.add_typer(mapping_app, name="mapping")
+export_app = typer.Typer(no_args_is_help=True, help="The reports, for Tableau.")
+app.add_typer(export_app, name="export")
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 Force = Annotated[
@@ -47,6 +50,10 @@ Sessions = Annotated[int, typer.Option(help="Sessions of people; bots come on to
 Days = Annotated[int, typer.Option(help="Length of the period.")]
 Products = Annotated[int, typer.Option(help="Products in the catalogue, in 8 categories.")]
 Seed = Annotated[int, typer.Option(help="Equal seeds give equal bytes.")]
+ExportFolder = Annotated[
+    Path | None,
+    typer.Option("--out", file_okay=False, help="A folder; by default tableau in CLICKMART_HOME."),
+]
 
 
 # -- the main job --------------------------------------------------------------------------------
@@ -251,8 +258,9 @@ def forget(
     settings = Settings.load()
     with show_steps() as steps:
         erased = forget_.forget(settings, person, report=steps.start)
-        steps.start("Clearing the marts")
-        forget_.rebuild_marts(settings, steps.progress)
+        with warehouse.exclusive(settings, steps.start):
+            steps.start("Clearing the marts")
+            forget_.rebuild_marts(settings, steps.progress)
     if as_json:
         print_json(erased.as_dict())
     elif not any(erased.as_dict().values()):
@@ -399,13 +407,17 @@ def build(
     """Run `dbt build` (seeds, models, tests); further words go to dbt.
 
     First brings Spark's pre-aggregates up to date, if a definition changed or a load was killed.
+    Two builds at once take turns.
     """
     from ingestion import batch
 
     settings = Settings.load()
-    with show_steps() as steps:
-        batch.bring_up_to_date(settings, steps.start)
-    raise typer.Exit(warehouse.build_shown(settings, context.args, only_changed=changed))
+    with ExitStack() as turn:
+        with show_steps() as steps:
+            batch.bring_up_to_date(settings, steps.start)
+            turn.enter_context(warehouse.exclusive(settings, steps.start))
+        code = warehouse.build_shown(settings, context.args, only_changed=changed)
+    raise typer.Exit(code)
 
 
 @app.command()
@@ -416,6 +428,35 @@ def docs() -> None:
         steps.start("Writing the documentation")
         path = warehouse.docs(settings)
     out.print(f"{path}")
+
+
+# -- Tableau -------------------------------------------------------------------------------------
+
+
+@export_app.command("tableau")
+def export_tableau(out_dir: ExportFolder = None) -> None:
+    """Write a workbook, and a data source of each report, that log in to the database."""
+    from ingestion.tableau import export
+
+    settings = Settings.load()
+    with show_steps() as steps:
+        steps.start("Describing the reports")
+        exported = export.documents(settings, out_dir or export.default_folder(settings))
+    out.print(f"Workbook      {exported.workbook}")
+    out.print(f"Data sources  {len(exported.files)} .tds files beside it")
+    out.print("Tableau asks for the password of clickmart_bi: clickmart db url --bi")
+
+
+@export_app.command("hyper")
+def export_hyper(out_dir: ExportFolder = None) -> None:
+    """Write extracts, and a workbook that holds them: for Tableau Public, or to pass on."""
+    from ingestion.tableau import export
+
+    settings = Settings.load()
+    with show_steps() as steps:
+        exported = export.hyper(settings, out_dir or export.default_folder(settings), steps.start)
+    out.print(f"Workbook  {exported.workbook}")
+    out.print(f"Extracts  {len(exported.files)} .hyper files beside it, {exported.rows:,} rows")
 
 
 # -- the database --------------------------------------------------------------------------------
@@ -484,7 +525,8 @@ def _show_up(settings: Settings, result: Any) -> None:
         "",
         f"Documentation, lineage  {result.docs}",
         f"Database                {place} (clickmart db psql, clickmart db url)",
-        "Tableau and other BI    clickmart db url --bi (sees the schema reports alone)",
+        "Tableau                 clickmart export tableau (a workbook and data sources)",
+        "Other BI tools          clickmart db url --bi (sees the schema reports alone)",
         "",
         "What next:",
         "  source .venv/bin/activate   then dbt run, dbt test and dbt build work as they are",

@@ -55,8 +55,9 @@ def up(settings: Settings, options: GenerateOptions, steps: Steps) -> UpResult:
             generate(spark, options, events, steps.progress)
             (events / "options.json").write_text(_as_json(options))
         batch.ingest(settings, [str(events / "events")], "native", report=steps.start, spark=spark)
-    steps.start("Building and testing the warehouse with dbt")
-    warehouse.build(settings, steps.progress)
+    with warehouse.exclusive(settings, steps.start):
+        steps.start("Building and testing the warehouse with dbt")
+        warehouse.build(settings, steps.progress)
     steps.start("Writing the documentation")
     docs = warehouse.docs(settings)
     return UpResult(docs, _row_counts(settings), time.monotonic() - began)

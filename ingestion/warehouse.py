@@ -10,8 +10,11 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+from ingestion import postgres
 from ingestion.errors import ClickmartError, UsageError
 from ingestion.settings import Settings
 
@@ -22,6 +25,14 @@ OnProgress = Callable[[int, int], None]
 
 class BuildError(ClickmartError):
     """dbt ended with a failure; its log says where."""
+
+
+@contextmanager
+def exclusive(settings: Settings, report: Callable[[str], None]) -> Iterator[None]:
+    """Hold the builders' lock for the block; say so if another build holds it."""
+    text = "Another build is running: waiting for it"
+    with postgres.exclusive(settings, "clickmart build", lambda: report(text)):
+        yield
 
 
 def dbt(settings: Settings, arguments: Sequence[str]) -> int:
@@ -83,6 +94,12 @@ def docs(settings: Settings) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(settings.dbt_target / "static_index.html", target)
     return target
+
+
+def manifest(settings: Settings) -> dict[str, Any]:
+    """Return dbt's manifest: every model with its columns, as the project says now."""
+    _run_quietly(settings, ["parse"])
+    return dict(json.loads((settings.dbt_target / "manifest.json").read_text()))
 
 
 def _keep_state(settings: Settings) -> None:

@@ -32,3 +32,12 @@
 {% macro of_new_loads(column="load_id") -%}
     true /* follow: {{ column }} of new loads */
 {%- endmacro %}
+
+{#
+    All rows of an incremental model, each with `row_sign` 1 (incremental_strategy by_difference);
+    a build that follows reads its differences instead: the rows gone, with -1, and those come,
+    with 1. The model must have a unique_key; sums are to be of products with row_sign.
+#}
+{% macro rows_of(name) -%}
+    (select *, 1 as row_sign from {{ ref(name) }}) /* follow: differences */
+{%- endmacro %}

@@ -19,17 +19,13 @@ def with_sessions(events: DataFrame, variables: Mapping[str, Any]) -> DataFrame:
 
     A gap of more than the timeout starts a session. With `session_source: source` the events of
     one `source_session_id` are a session, and the gaps are those between the events without one.
+    Either is cut where it would outgrow `session_max_hours` or `session_max_events`.
     """
     is_by_source = variables["session_source"] == "source"
     scope = ["visitor_id", *(["source_session_id"] if is_by_source else [])]
-    in_scope = Window.partitionBy(*scope).orderBy("event_micros", "event_id")
-    gap = F.col("event_micros") - F.lag("event_micros").over(in_scope)
-    is_split = gap > int(variables["session_timeout_minutes"]) * 60_000_000
-    if is_by_source:
-        is_split = is_split & F.col("source_session_id").isNull()
-    numbered = events.withColumn(
-        "starts_session", F.when(gap.isNull() | is_split, 1).otherwise(0)
-    ).withColumn("session_number", _started_count("visitor_id"))
+    numbered = _with_starts(events, scope, variables).withColumn(
+        "session_number", _started_count("visitor_id")
+    )
     if not is_by_source:
         return numbered
     # The sessions of a visitor may interleave: all events take the number of their session's start.
@@ -42,6 +38,47 @@ def with_sessions(events: DataFrame, variables: Mapping[str, Any]) -> DataFrame:
     )
 
 
+def _with_starts(events: DataFrame, scope: list[str], variables: Mapping[str, Any]) -> DataFrame:
+    """Add `starts_session`: 1 after a gap and where a piece begins, else 0."""
+    in_scope = Window.partitionBy(*scope).orderBy("event_micros", "event_id")
+    gap = F.col("event_micros") - F.col("previous_micros")
+    is_split = gap > int(variables["session_timeout_minutes"]) * 60_000_000
+    if variables["session_source"] == "source":
+        is_split = is_split & F.col("source_session_id").isNull()
+    is_whole_start = F.col("previous_micros").isNull() | is_split
+    so_far = in_scope.rowsBetween(Window.unboundedPreceding, 0)
+
+    def latest_start(name: str) -> SparkColumn:
+        return F.max(F.when(is_whole_start, F.col(name))).over(so_far)
+
+    # The latest start so far is that of the event's own session, before any cut; time and number
+    # both grow in this order, and numbers are compared faster than structs of them.
+    placed = (
+        events.withColumn("previous_micros", F.lag("event_micros").over(in_scope))
+        .withColumn("event_number", F.row_number().over(in_scope))
+        .withColumn("start_micros", latest_start("event_micros"))
+        .withColumn("start_number", latest_start("event_number"))
+    )
+    return placed.withColumn(
+        "starts_session", F.when(_begins_piece(variables), 1).otherwise(0)
+    ).drop("previous_micros", "event_number", "start_micros", "start_number")
+
+
+def _begins_piece(variables: Mapping[str, Any]) -> SparkColumn:
+    """Return whether the event is in another piece of its session than the one before it."""
+    earlier_count = F.col("event_number") - F.col("start_number")
+    most_micros = int(float(variables["session_max_hours"]) * 3_600_000_000)
+
+    def full_spans(micros: SparkColumn) -> SparkColumn:
+        # Right at the hour an event still belongs to the piece before.
+        past = micros - F.col("start_micros") - 1
+        return past - past % most_micros
+
+    is_later = full_spans(F.col("event_micros")) > full_spans(F.col("previous_micros"))
+    is_first = earlier_count % int(variables["session_max_events"]) == 0
+    return is_first | ((earlier_count > 0) & is_later)
+
+
 def _started_count(*scope: str) -> SparkColumn:
     until_now = Window.partitionBy(*scope).orderBy("event_micros", "event_id")
     return F.sum("starts_session").over(until_now.rowsBetween(Window.unboundedPreceding, 0))
@@ -51,14 +88,14 @@ def stretches(events: DataFrame, variables: Mapping[str, Any]) -> DataFrame:
     """Return one row per session, user id and day, and one for each purchase event.
 
     All that follows is computed from these rows, a tenth of the events: what is sorted is narrow,
-    and sorted once. `last_number` is the place of the last event in the visitor's order of events.
+    and sorted once. `last_place` is that of the last event in the visitor's order of events.
     """
     in_order = Window.partitionBy("visitor_id").orderBy("event_micros", "event_id")
-    numbered = events.withColumn("event_number", F.row_number().over(in_order))
     zone = str(variables["reporting_timezone"])
     is_purchase = F.col("event_type") == "purchase"
     return (
-        with_sessions(numbered, variables)
+        with_sessions(events, variables)
+        .withColumn("place", F.row_number().over(in_order))
         .withColumn("metric_date", date(F.col("event_micros"), zone))
         .withColumn("purchase_event_id", F.when(is_purchase, F.col("event_id")))
         .groupBy("visitor_id", "session_number", "user_id", "metric_date", "purchase_event_id")
@@ -66,7 +103,7 @@ def stretches(events: DataFrame, variables: Mapping[str, Any]) -> DataFrame:
             F.max(F.when(F.col("starts_session") == 1, F.col("event_id"))).alias("first_event_id"),
             F.min("event_micros").alias("first_micros"),
             F.max("event_micros").alias("last_micros"),
-            F.max("event_number").alias("last_number"),
+            F.max("place").alias("last_place"),
             F.count(F.lit(1)).alias("event_count"),
             count_type("product_view").alias("product_view_count"),
             count_type("add_to_cart").alias("add_to_cart_count"),
@@ -81,7 +118,7 @@ def sessions_of(stretches: DataFrame) -> DataFrame:
 
     Place and user are one text, as engines compare texts much faster than structs.
     """
-    last_user = F.concat(F.lpad(F.col("last_number").cast("string"), PLACE_DIGITS, "0"), "user_id")
+    last_user = F.concat(F.lpad(F.col("last_place").cast("string"), PLACE_DIGITS, "0"), "user_id")
     counts = ("event_count", "product_view_count", "add_to_cart_count")
     return stretches.groupBy("visitor_id", "session_number").agg(
         F.max("first_event_id").alias("first_event_id"),

@@ -5,9 +5,14 @@
     - by_visitor, by_user: the rows of the visitors or users that new loads touched are computed
       anew from all their events, and take the place of the old ones. The model marks what it reads
       by of_changed_visitors() or of_changed_users(), and has a column `visitor_id` or `user_key`.
-      With a `unique_key` (never null) only the rows that differ are written.
+      With a `unique_key` (never null) only the rows that differ are written. A macro named in
+      `meta: also_changed` selects further visitors, whom a table of all visitors changes.
     - by_load: rows computed from the events of new loads alone are added; rows of the same
       `unique_key` go. The model marks what it reads by of_new_loads().
+    - by_difference: sums over one incremental model. What went and what came there since, which
+      that model writes down for it, is added to the standing sums. The model reads rows_of() that
+      model alone, has a `unique_key` (never null) and a `row_count`, the sum of `row_sign`; all its
+      other columns are sums of whole numbers or numerics, never null.
 
     Each is one transaction, with the note of which load it came to: killed at any point, the next
     build goes on from there. A reader never sees it half-done.
@@ -21,12 +26,15 @@
     {% set strategy = config.require('incremental_strategy') %}
     {% if strategy == 'by_load' %}
         {% do add_new_rows(todo, target, sql) %}
+    {% elif strategy == 'by_difference' %}
+        {% do add_differences(todo, target, sql) %}
     {% elif strategy in ('by_visitor', 'by_user') %}
         {% set key = 'visitor_id' if strategy == 'by_visitor' else 'user_key' %}
         {% do replace_changed_rows(todo, target, sql, key) %}
     {% else %}
         {% do exceptions.raise_compiler_error(
-            "incremental_strategy is '" ~ strategy ~ "'; it must be by_visitor, by_user or by_load"
+            "incremental_strategy is '" ~ strategy
+            ~ "'; it must be by_visitor, by_user, by_load or by_difference"
         ) %}
     {% endif %}
 {% endmacro %}
@@ -38,6 +46,8 @@
         ~ changed_keys(key, todo.since_load_id)
     ) %}
     {% do run_query("analyze changed_keys") %}
+    {# A merge would read a whole index in its order to find the few. #}
+    {% do run_query("set local enable_mergejoin = off") %}
     {% set is_changed = key ~ " in (select " ~ key ~ " from changed_keys)" %}
     {% set mark = "true /\\* follow: (\\S*?)(\\w+) of changed " ~ key ~ " in " %}
     {% set only_changed = modules.re.sub(mark ~ "None \\*/", "\\1" ~ is_changed, sql) %}
@@ -45,30 +55,46 @@
         mark ~ "(\\S+) \\*/", "\\1\\2 in (select \\2 from \\3 where " ~ is_changed ~ ")", only_changed
     ) %}
     {% set columns = own_columns(target) %}
-    {% set standing_rows = "select * from " ~ target ~ " where " ~ is_changed %}
     {% do run_query(
         "create temporary table new_rows on commit drop as select " ~ columns
         ~ " from (" ~ only_changed ~ ") as new_rows"
     ) %}
     {% do run_query("analyze new_rows") %}
-    {% set keys = config.get('unique_key') %}
-    {% if keys %}
-        {# Most rows of a changed visitor stay as they are: only the others are written. #}
-        {% set is_same_key = matches('standing', 'new_rows', keys) %}
-        {% do run_query(
-            "delete from " ~ target ~ " as standing where " ~ is_changed ~ " and not exists ("
-            ~ "select from new_rows where " ~ is_same_key ~ " and row(" ~ columns_of('new_rows', columns)
-            ~ ") is not distinct from row(" ~ columns_of('standing', columns) ~ "))"
-        ) %}
-        {% do run_query(
-            "delete from new_rows using (" ~ standing_rows ~ ") as standing where " ~ is_same_key
-        ) %}
+    {% if config.get('unique_key') %}
+        {% do replace_differing_rows(todo, target, columns, is_changed) %}
     {% else %}
         {% do run_query("delete from " ~ target ~ " where " ~ is_changed) %}
+        {% call statement('main') %}
+            insert into {{ target }} ({{ columns }})
+            select {{ columns }} from new_rows
+        {% endcall %}
+    {% endif %}
+{% endmacro %}
+
+
+{% macro replace_differing_rows(todo, target, columns, is_changed) %}
+    {# Most rows of a changed visitor stay as they are: only the others are written. #}
+    {% set keys = config.get('unique_key') %}
+    {% set key = keys if keys is string else keys[0] %}
+    {% set own = columns_of('new_rows', columns) %}
+    {% do run_query(
+        "create temporary table differing_rows on commit drop as select "
+        ~ "standing.standing_ctid, new_rows." ~ key ~ " is not null as is_new, " ~ own
+        ~ " from new_rows full join (select ctid as standing_ctid, * from " ~ target ~ " where "
+        ~ is_changed ~ ") as standing on " ~ matches('standing', 'new_rows', keys)
+        ~ " where row(" ~ own ~ ") is distinct from row(" ~ columns_of('standing', columns) ~ ")"
+    ) %}
+    {% do run_query("analyze differing_rows") %}
+    {% set removal = "delete from " ~ target ~ " as standing using differing_rows "
+        ~ "where standing.ctid = differing_rows.standing_ctid" %}
+    {% if models_by_difference(model.unique_id) %}
+        {% do note_differences(todo, target, columns, removal) %}
+    {% else %}
+        {% do run_query(removal) %}
     {% endif %}
     {% call statement('main') %}
         insert into {{ target }} ({{ columns }})
-        select {{ columns }} from new_rows
+        select {{ columns }} from differing_rows where is_new
     {% endcall %}
 {% endmacro %}
 
@@ -77,7 +103,12 @@
     {# The visitors or users to compute anew: those of new loads, and those of a backfill. #}
     {% set changes = ref('int_changed_visitors' if key == 'visitor_id' else 'int_changed_users') %}
     {% set visitors = backfilled_visitors(changes) if var('backfill_from') is not none %}
+    {% set also_changed = config.get('meta', {}).get('also_changed') %}
     select {{ key }} from {{ changes }} where load_id > {{ since_load_id }}
+    {% if also_changed %}
+        union
+        {{ context[also_changed](changes, since_load_id) }}
+    {% endif %}
     {% if visitors and key == 'visitor_id' %}
         union
         {{ visitors }}
@@ -88,6 +119,19 @@
         select {{ hash_key(["'user'", "user_id"]) }} from raw.events
         where user_id is not null and visitor_id in ({{ visitors }})
     {% endif %}
+{% endmacro %}
+
+
+{% macro visitors_of_recategorized_products(changes, since_load_id) %}
+    {# Those who came by a product that new loads may have moved to another category. #}
+    {% set steps = changes.incorporate(path={'identifier': 'int_session_product_steps'}) %}
+    {% set products = changes.incorporate(path={'identifier': 'int_products_observed'}) %}
+    select visitor_id from {{ steps }}
+    where product_id in (
+        select product_id from {{ products }}
+        group by product_id
+        having max(load_id) > {{ since_load_id }} and count(distinct coalesce(category, '')) > 1
+    )
 {% endmacro %}
 
 
@@ -126,6 +170,89 @@
     {% call statement('main') %}
         insert into {{ target }} ({{ own_columns(target) }})
         select {{ own_columns(target) }} from new_rows
+    {% endcall %}
+{% endmacro %}
+
+
+{#
+    A model that others sum up by difference writes down, in a table beside it, the rows that went
+    and that came, with the load it has come to by them. What all of the others have added is let go.
+    From which load on the notes are whole is in `ops.model_states`.
+#}
+{% macro differences_of(relation) %}
+    {{ return(relation.incorporate(path={'identifier': relation.identifier ~ '__differences'})) }}
+{% endmacro %}
+
+
+{% macro models_by_difference(parent_id) %}
+    {% set found = [] %}
+    {% for node in graph.nodes.values() %}
+        {% if node.resource_type == 'model' and parent_id in node.depends_on.nodes
+            and node.config.get('incremental_strategy') == 'by_difference' %}
+            {% do found.append(node) %}
+        {% endif %}
+    {% endfor %}
+    {{ return(found) }}
+{% endmacro %}
+
+
+{# The load from which on a model's differences are written down, after this build; or none. #}
+{% macro differences_since(todo, target) %}
+    {% if not models_by_difference(model.unique_id) or not config.get('unique_key') %}
+        {{ return(none) }}
+    {% elif todo.work == 'rebuild' %}
+        {% do run_query("drop table if exists " ~ differences_of(target)) %}
+        {{ return(todo.load_id) }}
+    {% elif todo.work == 'follow' and todo.differences_since_load_id is none %}
+        {{ return(todo.since_load_id) }}
+    {% endif %}
+    {{ return(todo.differences_since_load_id) }}
+{% endmacro %}
+
+
+{% macro note_differences(todo, target, columns, removal) %}
+    {% set differences = differences_of(target) %}
+    {% set readers = [] %}
+    {% for node in models_by_difference(model.unique_id) %}
+        {% do readers.append("'" ~ node.schema ~ "." ~ (node.alias or node.name) ~ "'") %}
+    {% endfor %}
+    {% do run_query(
+        "create table if not exists " ~ differences ~ " as select " ~ columns
+        ~ ", 1 as row_sign, 0::bigint as difference_load_id from new_rows limit 0; "
+        ~ "delete from " ~ differences ~ " where difference_load_id <= (select coalesce(min(load_id), 0) "
+        ~ "from ops.model_states where model in (" ~ readers | join(', ') ~ ")); "
+        ~ "with gone as (" ~ removal ~ " returning " ~ columns_of('standing', columns) ~ ") "
+        ~ "insert into " ~ differences ~ " select *, -1, " ~ todo.load_id ~ " from gone; "
+        ~ "insert into " ~ differences ~ " select " ~ columns ~ ", 1, " ~ todo.load_id
+        ~ " from differing_rows where is_new"
+    ) %}
+{% endmacro %}
+
+
+{% macro add_differences(todo, target, sql) %}
+    {% set mark = '\\(select \\*, 1 as row_sign from (\\S+)"\\) /\\* follow: differences \\*/' %}
+    {% set only_differences = modules.re.sub(
+        mark, '(select * from \\1__differences" where difference_load_id > ' ~ todo.since_load_id ~ ')',
+        sql
+    ) %}
+    {% set keys = config.require('unique_key') %}
+    {% set columns = own_columns(target) %}
+    {% set sums = [] %}
+    {% for column in adapter.get_columns_in_relation(target) if column.name not in keys %}
+        {% do sums.append(column.quoted ~ " = standing." ~ column.quoted ~ " + new_rows." ~ column.quoted) %}
+    {% endfor %}
+    {% set is_same_key = matches('standing', 'new_rows', keys) %}
+    {% do run_query(
+        "create temporary table new_rows on commit drop as select " ~ columns
+        ~ " from (" ~ only_differences ~ ") as new_rows; analyze new_rows; "
+        ~ "update " ~ target ~ " as standing set " ~ sums | join(', ') ~ " from new_rows where "
+        ~ is_same_key ~ "; "
+        ~ "delete from new_rows using " ~ target ~ " as standing where " ~ is_same_key ~ "; "
+        ~ "delete from " ~ target ~ " where row_count = 0"
+    ) %}
+    {% call statement('main') %}
+        insert into {{ target }} ({{ columns }})
+        select {{ columns }} from new_rows where row_count <> 0
     {% endcall %}
 {% endmacro %}
 

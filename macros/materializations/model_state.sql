@@ -18,7 +18,9 @@
         -- The last load whose events are in it; null where it does not depend on loads.
         load_id bigint,
         built_at timestamptz not null default clock_timestamp()
-    )
+    );
+    -- From which load on its differences are written down; null where they are not.
+    alter table ops.model_states add column if not exists differences_since_load_id bigint
 {% endmacro %}
 
 
@@ -31,7 +33,8 @@
     {% set state = ground.states.get(this.schema ~ '.' ~ this.identifier) %}
     {% set result = {
         'work': 'rebuild', 'fingerprint': fingerprint, 'load_id': ground.load_id,
-        'since_load_id': state.load_id if state else none
+        'since_load_id': state.load_id if state else none,
+        'differences_since_load_id': state.differences_since_load_id if state else none
     } %}
     {% if not existing or should_full_refresh() or ground.is_unknown %}
         {{ return(result) }}
@@ -43,18 +46,23 @@
     {% if kind == 'view' or ground.load_id is none or not is_new %}
         {% do result.update({'work': 'nothing'}) %}
     {% elif model.config.materialized == 'incremental' and state.load_id <= ground.load_id
-        and is_worth_following(state.load_id) %}
+        and is_worth_following(state.load_id, ground) %}
         {% do result.update({'work': 'follow'}) %}
     {% endif %}
     {{ return(result) }}
 {% endmacro %}
 
 
-{% macro is_worth_following(since_load_id) %}
+{% macro is_worth_following(since_load_id, ground) %}
     {# Where new loads touched most of the visitors or users, a rebuild costs less. #}
     {% set strategy = config.get('incremental_strategy') %}
     {% if strategy == 'by_load' %}
         {{ return(true) }}
+    {% elif strategy == 'by_difference' %}
+        {% set whole_since = ground.differences_since_load_id %}
+        {{ return(
+            whole_since is not none and whole_since <= since_load_id and var('backfill_from') is none
+        ) }}
     {% endif %}
     {% set changes = ref('int_changed_visitors' if strategy == 'by_visitor' else 'int_changed_users') %}
     {{ return(run_query(
@@ -69,11 +77,13 @@
        takes events out of earlier ones. #}
     {% set states = {} %}
     {% for row in run_query(
-        "select model, fingerprint, load_id from ops.model_states union all "
-        ~ "select 'raw', (select coalesce(max(rewrite_id), 0) from ops.rewrites)::text, "
-        ~ "(select coalesce(max(load_id), 0) from ops.loads)"
+        "select model, fingerprint, load_id, differences_since_load_id from ops.model_states "
+        ~ "union all select 'raw', (select coalesce(max(rewrite_id), 0) from ops.rewrites)::text, "
+        ~ "(select coalesce(max(load_id), 0) from ops.loads), null"
     ).rows %}
-        {% do states.update({row[0]: {'fingerprint': row[1], 'load_id': row[2]}}) %}
+        {% do states.update({row[0]: {
+            'fingerprint': row[1], 'load_id': row[2], 'differences_since_load_id': row[3]
+        }}) %}
     {% endfor %}
     {{ return(states) }}
 {% endmacro %}
@@ -81,18 +91,20 @@
 
 {% macro states_of_parents(node, states) %}
     {# What a node stands on, taken together: the fingerprints of all, and the earliest load. #}
-    {% set found = namespace(parts=[], load_id=none, is_unknown=false) %}
+    {% set found = namespace(parts=[], load_id=none, is_unknown=false, differences_since=none) %}
     {% for parent_id in node.depends_on.nodes | sort %}
         {% set part = state_of_parent(parent_id, states) %}
         {% do found.parts.append(part.fingerprint) %}
         {% set found.is_unknown = found.is_unknown or part.is_unknown %}
+        {% set found.differences_since = part.differences_since_load_id %}
         {% if found.load_id is none or (part.load_id is not none and part.load_id < found.load_id) %}
             {% set found.load_id = part.load_id %}
         {% endif %}
     {% endfor %}
     {{ return({
         'fingerprint': found.parts | join, 'load_id': found.load_id,
-        'is_unknown': found.is_unknown, 'states': states
+        'is_unknown': found.is_unknown, 'states': states,
+        'differences_since_load_id': found.differences_since
     }) }}
 {% endmacro %}
 
@@ -119,16 +131,21 @@
         {# A view is as new as what it reads. #}
         {% set load_id = states_of_parents(parent, states).load_id %}
     {% endif %}
-    {{ return({'fingerprint': state.fingerprint, 'load_id': load_id, 'is_unknown': false}) }}
+    {{ return({
+        'fingerprint': state.fingerprint, 'load_id': load_id, 'is_unknown': false,
+        'differences_since_load_id': state.differences_since_load_id
+    }) }}
 {% endmacro %}
 
 
-{% macro note_model_state(todo) %}
+{% macro note_model_state(todo, differences_since_load_id) %}
     {% do run_query(
-        "insert into ops.model_states (model, fingerprint, load_id) values ('"
-        ~ this.schema ~ '.' ~ this.identifier ~ "', '" ~ todo.fingerprint ~ "', "
-        ~ ('null' if todo.load_id is none else todo.load_id) ~ ") "
-        ~ "on conflict (model) do update set fingerprint = excluded.fingerprint, "
-        ~ "load_id = excluded.load_id, built_at = excluded.built_at"
+        "insert into ops.model_states (model, fingerprint, load_id, differences_since_load_id) "
+        ~ "values ('" ~ this.schema ~ '.' ~ this.identifier ~ "', '" ~ todo.fingerprint ~ "', "
+        ~ (todo.load_id if todo.load_id is not none else 'null') ~ ", "
+        ~ (differences_since_load_id if differences_since_load_id is not none else 'null')
+        ~ ") on conflict (model) do update set fingerprint = excluded.fingerprint, "
+        ~ "load_id = excluded.load_id, built_at = excluded.built_at, "
+        ~ "differences_since_load_id = excluded.differences_since_load_id"
     ) %}
 {% endmacro %}

@@ -32,7 +32,7 @@
     {% else %}
         {% call noop_statement('main', 'UNCHANGED', 'UNCHANGED') %}{{ sql }}{% endcall %}
     {% endif %}
-    {% do note_model_state(todo) %}
+    {% do note_model_state(todo, differences_since(todo, target)) %}
     {% do run_hooks(post_hooks, inside_transaction=True) %}
     {% do apply_grants(target, config.get('grants'), should_revoke=should_revoke(existing, true)) %}
     {% do persist_docs(target, model) %}
@@ -67,10 +67,34 @@
     {% do run_query("select pg_advisory_xact_lock(hashtext('clickmart rebuild'))") %}
     {% set views = dependent_views(existing) if existing else [] %}
     {% if existing %}
+        {% do lock_for_swap(existing, views) %}
         {% do adapter.rename_relation(existing, old) %}
     {% endif %}
     {% do adapter.rename_relation(fresh, target) %}
     {% do rebind_views(views) %}
+{% endmacro %}
+
+
+{% macro lock_for_swap(relation, views) %}
+    {# A reader locks a view before its tables; whoever joins may have it the other way round. So:
+       the views first, by replacing them with themselves, and whatever can't be had soon is asked
+       for again from the start, before PostgreSQL calls it a deadlock and the reader's query off. #}
+    {% do run_query(
+        "do $lock$ declare milliseconds int := 100; begin loop begin "
+        ~ "perform set_config('lock_timeout', milliseconds::text, true); "
+        ~ replacements(views)
+        ~ ("lock table " ~ relation ~ " in access exclusive mode; " if relation.type == 'table')
+        ~ "exit; "
+        ~ "exception when lock_not_available or deadlock_detected then "
+        ~ "milliseconds := least(milliseconds * 2, 60000); perform pg_sleep(0.01); "
+        ~ "end; end loop; perform set_config('lock_timeout', '"
+        ~ run_query("show lock_timeout").rows[0][0] ~ "', true); end $lock$"
+    ) %}
+{% endmacro %}
+
+
+{% macro replacements(views) %}
+    {%- for view in views %}create or replace view {{ view[0] }} as {{ view[1] }} {% endfor -%}
 {% endmacro %}
 
 

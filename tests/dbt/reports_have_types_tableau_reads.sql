@@ -1,6 +1,6 @@
--- Tableau takes text for a memo and cannot read uuid, json and arrays; a numeric without scale has
--- as many places as its division gave. A view's contract compares the names of types alone, so that
--- the width of amounts is looked at here as well.
+-- Tableau takes text, and ODBC a varchar of more than 255, for a memo, and neither reads uuid, json
+-- and arrays; a numeric without scale has as many places as its division gave. A view's contract
+-- compares the names of types alone, so that the width of amounts is looked at here as well.
 -- depends_on: {{ ref("rpt_daily_kpis") }}
 -- depends_on: {{ ref("rpt_conversion_funnel") }}
 -- depends_on: {{ ref("rpt_customer_journey") }}
@@ -19,7 +19,7 @@ where
     and table_name like 'rpt\_%'
     and not (
         data_type in ('date', 'bigint', 'integer', 'boolean')
-        or (data_type = 'character varying' and character_maximum_length is not null)
+        or (data_type = 'character varying' and character_maximum_length <= 255)
         or (
             data_type = 'numeric'
             and case

@@ -11,10 +11,12 @@ import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 import psycopg2
@@ -59,8 +61,8 @@ class Project:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             copy(PROJECT_DIR / name, folder / name)
 
-    def run(self, *command: Any) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
+    def start(self, *command: Any) -> subprocess.Popen[str]:
+        return subprocess.Popen(
             list(map(str, command)),
             env={
                 **os.environ,
@@ -68,9 +70,15 @@ class Project:
                 "PYTHONPATH": str(self.folder),
             },
             cwd=self.folder,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
         )
+
+    def run(self, *command: Any) -> subprocess.CompletedProcess[str]:
+        process = self.start(*command)
+        printed, said = process.communicate()
+        return subprocess.CompletedProcess(command, process.returncode, printed, said)
 
     def dbt(self, *words: Any) -> subprocess.CompletedProcess[str]:
         return self.run(Path(sys.executable).parent / "dbt", *words)
@@ -301,6 +309,53 @@ def test_loads_that_stop_are_noticed(project: Project, days: int, code: int, sai
     assert said in ran.stdout
 
 
+# -- reports, whatever is built ------------------------------------------------------------------
+
+
+REPORTS = {
+    *("rpt_daily_kpis", "rpt_conversion_funnel", "rpt_customer_journey", "rpt_user_segments"),
+    *("rpt_cohort_retention", "rpt_product_performance", "rpt_cart_abandonment"),
+    "rpt_channel_attribution",
+}
+
+
+@contextmanager
+def reading(project: Project, found: Counter[str]) -> Iterator[None]:
+    """Count the rows of every report, over and over, at the side; note errors and empty reports."""
+    finished = Event()
+
+    def read() -> None:
+        while not finished.is_set():
+            for name in sorted(REPORTS):
+                try:
+                    rows = project.query(f"select count(*) from reports.{name}")[0][0]
+                    found[name if rows else f"{name} is empty"] += 1
+                except Exception as error:
+                    found[str(error)] += 1
+
+    reader = Thread(target=read)
+    reader.start()
+    try:
+        yield
+    finally:
+        finished.set()
+        reader.join()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--full-refresh"], ["--full-refresh", "--select", "fct_sessions"]],
+    ids=["all models", "one model"],
+)
+def test_a_reader_never_misses_a_report(project: Project, words: list[str]) -> None:
+    found: Counter[str] = Counter()
+    with reading(project, found):
+        ran = project.dbt("run", *words)
+    assert ran.returncode == 0, ran.stdout[-3000:]
+    assert set(found) == REPORTS
+    assert min(found.values()) > 1
+
+
 # -- what was edited -----------------------------------------------------------------------------
 
 EDITED = "warehouse/models/marts/journeys/fct_entry_exit_pages.sql"
@@ -348,6 +403,20 @@ def test_a_changed_build_builds_what_was_edited_once(project: Project) -> None:
         assert built == ["fct_entry_exit_pages"]
         again = project.build("--changed")
         assert "Nothing to do" in again.stdout
+
+
+def test_two_builds_at_once_take_turns(project: Project) -> None:
+    built_at = "select built_at from ops.model_states where model = 'marts.dim_dates'"
+    before = project.query(built_at)
+    with warehouse.exclusive(project.settings, lambda _: None):
+        command = (sys.executable, "-m", "ingestion", "build", "-s", "dim_dates")
+        second = project.start(*command, "--full-refresh")
+        assert second.stderr is not None
+        assert any("Another build is running" in line for line in second.stderr)
+        assert project.query(built_at) == before
+    printed, said = second.communicate()
+    assert second.returncode == 0, printed + said
+    assert project.query(built_at) != before
 
 
 def test_an_edited_var_concerns_everything(project: Project) -> None:

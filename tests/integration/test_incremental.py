@@ -109,7 +109,8 @@ def step(event_id: str, visitor: str, name: str, moment: datetime, draw: random.
         row["order_total"] = draw.choice((None, "20.50"))
     if kind in WITH_ITEMS:
         row["items"] = [
-            {"product_id": f"p{draw.randint(0, 5)}", "line_id": str(line), "category": "shoes",
+            {"product_id": f"p{draw.randint(0, 5)}", "line_id": str(line),
+             "category": draw.choice((*["shoes"] * 40, "hats", None)),
              "quantity": draw.randint(1, 3), "unit_price": draw.choice(("9.90", "12.00"))}
             for line in range(draw.randint(1, 3))
         ]  # fmt: skip
@@ -149,8 +150,12 @@ class Project:
 
     def __init__(self, settings: Settings, folder: Path) -> None:
         self.settings, self.folder = settings, folder
-        # With so few visitors every load touches most of them.
-        self.variables: dict[str, Any] = {"follow_max_share": 1.0}
+        # With so few visitors every load touches most of them. Some sessions are to be cut.
+        self.variables: dict[str, Any] = {
+            "follow_max_share": 1.0,
+            "session_max_hours": 1,
+            "session_max_events": 54,
+        }
 
     def run(self, *arguments: str, **variables: Any) -> None:
         """Run dbt's models; fail with what it says."""
@@ -288,6 +293,8 @@ def test_following_ten_histories_equals_a_full_refresh(
     followed: Settings, project: Project
 ) -> None:
     assert against_full_refresh(followed, project) == {}
+    was_cut = "select bool_or(is_too_long), bool_or(is_too_large) from marts.fct_runaway_sessions"
+    assert rows_of(followed, was_cut) == [(True, True)]
 
 
 def test_a_build_without_new_loads_leaves_every_table_alone(

@@ -105,6 +105,13 @@ def test_the_documentation_is_one_file_with_every_model(built: Warehouse) -> Non
         assert name in page
 
 
+def test_the_reports_are_described_to_tableau(built: Warehouse) -> None:
+    ran = built.run("clickmart", "export", "tableau")
+    assert ran.returncode == 0, ran.stderr
+    written = {path.name for path in (built.settings.home / "tableau").iterdir()}
+    assert written == {"clickmart.twb", *(f"{report}.tds" for report in REPORTS)}
+
+
 def test_up_again_changes_nothing(built: Warehouse) -> None:
     before = built.query("select * from ops.loads")
     # The unit tests have passed once, and know nothing of the data.

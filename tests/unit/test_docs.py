@@ -14,7 +14,7 @@ from ingestion.adapters import ADAPTERS
 from ingestion.contract.rules import RULES
 from ingestion.settings import PROJECT_DIR
 
-DOCS = sorted([PROJECT_DIR / "README.md", *(PROJECT_DIR / "docs").rglob("*.md")])
+DOCS = sorted([*PROJECT_DIR.glob("*.md"), *(PROJECT_DIR / "docs").rglob("*.md")])
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 FENCE = re.compile(r"^ *```.*?^ *```", re.MULTILINE | re.DOTALL)
 # Of code alone: "make sure" in a sentence is no target.

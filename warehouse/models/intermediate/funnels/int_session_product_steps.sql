@@ -13,27 +13,34 @@ with events as (
 ),
 
 items as (
-    select distinct
+    select
         event_id,
         product_id
     from {{ ref("stg_raw__event_items") }}
-    where {{ of_changed_visitors("event_id", of="stg_raw__events") }}
 ),
 
-steps_ranked as (
-    select
+-- An event may hold a product on several lines.
+steps as (
+    select distinct
         events.event_id,
         events.event_type,
         events.event_at,
         events.visitor_id,
         events.session_id,
-        items.product_id,
-        row_number() over (
-            partition by events.session_id, items.product_id, events.event_type
-            order by events.session_event_number
-        ) as repeat_number
+        events.session_event_number,
+        items.product_id
     from events
     inner join items on events.event_id = items.event_id
+),
+
+steps_ranked as (
+    select
+        *,
+        row_number() over (
+            partition by session_id, product_id, event_type
+            order by session_event_number
+        ) as repeat_number
+    from steps
 ),
 
 -- No view but the first can bring a session further than the first does.

@@ -18,6 +18,16 @@ first_events as (
     where session_event_number = 1 and {{ of_changed_visitors() }}
 ),
 
+sessions as (
+    select
+        session_id,
+        {{ month_start("session_date") }} as month_start_date,
+        coalesce(device_type, '(unknown)') as device_type,
+        is_bot
+    from {{ ref("fct_sessions") }}
+    where {{ of_changed_visitors() }}
+),
+
 steps_followed as (
     select
         visitor_id,
@@ -29,7 +39,7 @@ steps_followed as (
     window session_in_order as (partition by session_id order by session_event_number)
 ),
 
-final as (
+transitions_counted as (
     select
         visitor_id,
         session_id,
@@ -48,6 +58,21 @@ final as (
         1 as transition_count,
         cast(null as numeric) as total_step_seconds
     from first_events
+),
+
+final as (
+    select
+        transitions_counted.visitor_id,
+        transitions_counted.session_id,
+        sessions.month_start_date,
+        sessions.device_type,
+        sessions.is_bot,
+        transitions_counted.from_step,
+        transitions_counted.to_step,
+        transitions_counted.transition_count,
+        transitions_counted.total_step_seconds
+    from transitions_counted
+    inner join sessions on transitions_counted.session_id = sessions.session_id
 )
 
 select * from final

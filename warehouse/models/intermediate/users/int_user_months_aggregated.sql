@@ -80,7 +80,7 @@ changes as (
         cast(null as timestamptz) as last_seen_at,
         0 as session_count,
         count(*) as order_count,
-        count(distinct orders.order_date) as order_day_count,
+        count(distinct least(orders.order_date, span.last_date)) as order_day_count,
         min(least(orders.order_date, span.last_date)) as first_order_date,
         max(least(orders.order_date, span.last_date)) as last_order_date,
         coalesce(sum(orders.gross_amount), 0) as net_revenue_amount

@@ -1,6 +1,7 @@
 with events as (
     select
         event_id,
+        visitor_id,
         order_id,
         source_order_amount,
         currency
@@ -68,8 +69,11 @@ refunds as (
         -- A refund counts where its order counts.
         coalesce(orders.visitor_id, sessionized_events.visitor_id) as visitor_id
     from events
+    -- By the visitor too, whose index finds the few.
     inner join sessionized_events
-        on events.event_id = sessionized_events.event_id
+        on
+            events.visitor_id = sessionized_events.visitor_id
+            and events.event_id = sessionized_events.event_id
     left join items
         on events.event_id = items.event_id
     left join orders

@@ -1,5 +1,7 @@
 with exposures as (
-    select * from {{ ref("int_visitors_exposed") }}
+    select *
+    from {{ ref("int_visitors_exposed") }}
+    where {{ of_changed_visitors() }}
 ),
 
 visitors as (
@@ -7,6 +9,7 @@ visitors as (
         visitor_id,
         is_bot
     from {{ ref("int_visitors_flagged") }}
+    where {{ of_changed_visitors() }}
 ),
 
 orders as (
@@ -15,6 +18,7 @@ orders as (
         {{ sortable_moment("ordered_at", "event_id") }} as ordered_moment,
         coalesce(gross_amount, 0) as gross_amount
     from {{ ref("fct_orders") }}
+    where {{ of_changed_visitors() }}
 ),
 
 -- What a visitor ordered before the variant was seen is not its doing.

@@ -2,12 +2,13 @@
 with sessions as (
     select
         session_id,
+        visitor_id,
         user_key,
         session_date,
         device_type,
         channel
     from {{ ref("fct_sessions") }}
-    where {{ is_counted() }}
+    where {{ is_counted() }} and {{ of_changed_visitors() }}
 ),
 
 product_steps as (
@@ -18,6 +19,7 @@ product_steps as (
         event_type,
         event_at
     from {{ ref("int_session_product_steps") }}
+    where {{ of_changed_visitors() }}
 ),
 
 products as (
@@ -48,6 +50,7 @@ final as (
     select
         sessions.session_id,
         funnels.category,
+        sessions.visitor_id,
         sessions.user_key,
         sessions.session_date,
         sessions.device_type,
@@ -58,20 +61,7 @@ final as (
                 when {{ loop.index }} then '{{ step }}'
             {%- endfor %}
         end as furthest_step,
-        {%- for step in steps %}
-            funnels.{{ step }}_at,
-        {%- endfor %}
-        {%- for step in steps[1:] %}
-            {%- set before = steps[loop.index0] %}
-            cast(
-                {{ seconds_between("funnels." ~ before ~ "_at", "funnels." ~ step ~ "_at") }}
-                as numeric(13, 3)
-            ) as {{ before }}_to_{{ step }}_seconds,
-        {%- endfor %}
-        cast(
-            {{ seconds_between("funnels.product_view_at", "funnels.purchase_at") }}
-            as numeric(13, 3)
-        ) as product_view_to_purchase_seconds
+        {{ funnel_columns(steps) }}
     from funnels
     inner join sessions on funnels.session_id = sessions.session_id
 )

@@ -1,20 +1,18 @@
--- Read three times: not materialized, so that each reading keeps the table's statistics.
-with basket_products as not materialized (
+with baskets as (
     select
         basis,
-        basket_key,
-        product_id,
-        basket_product_count
-    from {{ ref("int_basket_products_listed") }}
+        basket_product_count <= {{ var("affinity_max_basket_products") }} as is_kept
+    from {{ ref("int_baskets_listed") }}
     where {{ is_counted() }}
 ),
 
-baskets as (
-    select distinct
+product_pairs as (
+    select
         basis,
-        basket_key,
-        basket_product_count <= {{ var("affinity_max_basket_products") }} as is_kept
-    from basket_products
+        product_id,
+        other_product_id,
+        row_count as basket_count
+    from {{ ref("int_product_pairs_aggregated") }}
 ),
 
 baskets_counted as (
@@ -30,27 +28,17 @@ products_counted as (
     select
         basis,
         product_id,
-        count(*) as basket_count
-    from basket_products
-    where basket_product_count <= {{ var("affinity_max_basket_products") }}
-    group by basis, product_id
+        basket_count
+    from product_pairs
+    where product_id = other_product_id
 ),
 
 pairs_counted as (
-    select
-        own.basis,
-        own.product_id,
-        other.product_id as other_product_id,
-        count(*) as basket_count
-    from basket_products as own
-    inner join basket_products as other
-        on
-            own.basis = other.basis
-            and own.basket_key = other.basket_key
-            and {{ bytewise("own.product_id") }} < {{ bytewise("other.product_id") }}
-    where own.basket_product_count <= {{ var("affinity_max_basket_products") }}
-    group by own.basis, own.product_id, other.product_id
-    having count(*) >= {{ var("affinity_min_basket_count") }}
+    select *
+    from product_pairs
+    where
+        product_id <> other_product_id
+        and basket_count >= {{ var("affinity_min_basket_count") }}
 ),
 
 -- A pair is counted once, and shown from both its sides.

@@ -1,13 +1,14 @@
-with product_sessions as (
+with product_days as (
+    select * from {{ ref("int_product_days_aggregated") }}
+),
+
+cart_sessions as (
     select
         session_id,
         metric_date,
-        product_id,
-        view_count,
-        add_to_cart_count,
-        remove_from_cart_count
+        product_id
     from {{ ref("int_product_sessions_aggregated") }}
-    where {{ is_counted() }}
+    where add_to_cart_count > 0 and {{ is_counted() }}
 ),
 
 order_items as (
@@ -39,19 +40,17 @@ stacked as (
     select
         metric_date,
         product_id,
-        sum(view_count) as view_count,
-        sum(add_to_cart_count) as add_to_cart_count,
-        sum(remove_from_cart_count) as remove_from_cart_count,
+        view_count,
+        add_to_cart_count,
+        remove_from_cart_count,
         0 as order_count,
         0 as purchased_quantity,
         0 as gross_revenue_amount,
-        count(case when view_count > 0 then 1 end) as view_session_count,
-        count(case when add_to_cart_count > 0 then 1 end) as cart_session_count,
-        count(case when view_count > 0 and add_to_cart_count > 0 then 1 end)
-            as view_to_cart_session_count,
+        view_session_count,
+        cart_session_count,
+        view_to_cart_session_count,
         0 as cart_to_purchase_session_count
-    from product_sessions
-    group by metric_date, product_id
+    from product_days
     union all
     select
         orders_per_session.metric_date,
@@ -65,14 +64,13 @@ stacked as (
         0 as view_session_count,
         0 as cart_session_count,
         0 as view_to_cart_session_count,
-        count(case when product_sessions.add_to_cart_count > 0 then 1 end)
-            as cart_to_purchase_session_count
+        count(cart_sessions.session_id) as cart_to_purchase_session_count
     from orders_per_session
-    left join product_sessions
+    left join cart_sessions
         on
-            orders_per_session.session_id = product_sessions.session_id
-            and orders_per_session.metric_date = product_sessions.metric_date
-            and orders_per_session.product_id = product_sessions.product_id
+            orders_per_session.session_id = cart_sessions.session_id
+            and orders_per_session.metric_date = cart_sessions.metric_date
+            and orders_per_session.product_id = cart_sessions.product_id
     group by orders_per_session.metric_date, orders_per_session.product_id
 ),
 

@@ -1,5 +1,5 @@
 with order_products as (
-    select distinct
+    select
         order_key,
         product_id
     from {{ ref("int_order_lines") }}
@@ -23,7 +23,7 @@ visitors as (
 ),
 
 session_products as (
-    select distinct
+    select
         session_id,
         product_id,
         visitor_id
@@ -48,18 +48,28 @@ stacked as (
     from session_products
 ),
 
+baskets as (
+    select
+        basis,
+        basket_key,
+        visitor_id,
+        array_agg(
+            distinct {{ bytewise("product_id") }} order by {{ bytewise("product_id") }}
+        ) as product_ids
+    from stacked
+    group by basis, basket_key, visitor_id
+),
+
 final as (
     select
-        stacked.basis,
-        stacked.basket_key,
-        stacked.product_id,
-        stacked.visitor_id,
-        count(*) over (
-            partition by stacked.basis, stacked.basket_key
-        ) as basket_product_count,
+        baskets.basis,
+        baskets.basket_key,
+        baskets.visitor_id,
+        baskets.product_ids,
+        cardinality(baskets.product_ids) as basket_product_count,
         visitors.is_bot
-    from stacked
-    inner join visitors on stacked.visitor_id = visitors.visitor_id
+    from baskets
+    inner join visitors on baskets.visitor_id = visitors.visitor_id
 )
 
 select * from final
