@@ -17,6 +17,8 @@ PLACE_DIGITS = 10
 def with_sessions(events: DataFrame, variables: Mapping[str, Any]) -> DataFrame:
     """Add `starts_session` (0 or 1) and `session_number`, counted by the visitor's session starts.
 
+    Also `event_number`, in the visitor's order of events, or in that of its source session.
+
     A gap of more than the timeout starts a session. With `session_source: source` the events of
     one `source_session_id` are a session, and the gaps are those between the events without one.
     Either is cut where it would outgrow `session_max_hours` or `session_max_events`.
@@ -39,7 +41,7 @@ def with_sessions(events: DataFrame, variables: Mapping[str, Any]) -> DataFrame:
 
 
 def _with_starts(events: DataFrame, scope: list[str], variables: Mapping[str, Any]) -> DataFrame:
-    """Add `starts_session`: 1 after a gap and where a piece begins, else 0."""
+    """Add `starts_session`: 1 after a gap and where a piece begins, else 0; and `event_number`."""
     in_scope = Window.partitionBy(*scope).orderBy("event_micros", "event_id")
     gap = F.col("event_micros") - F.col("previous_micros")
     is_split = gap > int(variables["session_timeout_minutes"]) * 60_000_000
@@ -61,7 +63,7 @@ def _with_starts(events: DataFrame, scope: list[str], variables: Mapping[str, An
     )
     return placed.withColumn(
         "starts_session", F.when(_begins_piece(variables), 1).otherwise(0)
-    ).drop("previous_micros", "event_number", "start_micros", "start_number")
+    ).drop("previous_micros", "start_micros", "start_number")
 
 
 def _begins_piece(variables: Mapping[str, Any]) -> SparkColumn:
@@ -91,11 +93,13 @@ def stretches(events: DataFrame, variables: Mapping[str, Any]) -> DataFrame:
     and sorted once. `last_place` is that of the last event in the visitor's order of events.
     """
     in_order = Window.partitionBy("visitor_id").orderBy("event_micros", "event_id")
+    is_by_source = variables["session_source"] == "source"
+    place = F.row_number().over(in_order) if is_by_source else F.col("event_number")
     zone = str(variables["reporting_timezone"])
     is_purchase = F.col("event_type") == "purchase"
     return (
         with_sessions(events, variables)
-        .withColumn("place", F.row_number().over(in_order))
+        .withColumn("place", place)
         .withColumn("metric_date", date(F.col("event_micros"), zone))
         .withColumn("purchase_event_id", F.when(is_purchase, F.col("event_id")))
         .groupBy("visitor_id", "session_number", "user_id", "metric_date", "purchase_event_id")
