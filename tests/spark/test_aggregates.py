@@ -142,13 +142,16 @@ def test_bots_are_found_by_name_and_by_pace_and_left_out(spark: Any) -> None:
     events = [at(i * 0.9, f"fast{i:02}", "fast") for i in range(50)]
     events += [at(i * 1.0, f"slow{i:02}", "slow") for i in range(50)]
     events += [at(i * 0.9, f"few{i:02}", "few") for i in range(49)]
-    events += [at(0, "named", "named", is_bot=True), at(9999, "named2", "named")]
+    viewed = {"event_type": "product_view", "items": [{}, {}]}
+    events += [at(0, "named", "named", is_bot=True), at(9999, "named2", "named", **viewed)]
     found = frames(spark, events)
     bots = {row.visitor_id for row in found["agg_sessions"] if row.is_bot}
     assert bots == {"fast", "named"}
     assert found["agg_daily_metrics"][0].visitor_count == 2
+    assert found["agg_products"] == []
     kept = frames(spark, events, exclude_bots=False)
     assert kept["agg_daily_metrics"][0].visitor_count == 4
+    assert [row.view_count for row in kept["agg_products"]] == [1]
 
 
 def test_an_order_belongs_to_who_gave_it_first_also_when_that_was_a_bot(spark: Any) -> None:
