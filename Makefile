@@ -35,7 +35,7 @@ $(READY): requirements.txt pyproject.toml
 		> "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/clickmart.pth"
 	@touch $@
 
-up: $(READY) ## The main job: database, events, warehouse, docs (ARGS="--sessions 50000" and the like)
+up: $(READY) ## The main job: database, events, warehouse, docs, site (ARGS="--sessions 50000" and the like)
 	@$(BIN)/clickmart up $(ARGS)
 
 changed: $(READY) ## Build and test the models edited since the last whole build, and what reads them

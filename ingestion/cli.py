@@ -67,7 +67,7 @@ def up(
     products: Products = 500,
     seed: Seed = 1,
 ) -> None:
-    """From nothing to a browsable warehouse: database, events, dbt build and tests, docs."""
+    """From nothing to a browsable warehouse: database, events, dbt build and tests, docs, site."""
     from ingestion import demo
     from ingestion.generate import GenerateOptions
 
@@ -430,6 +430,28 @@ def docs() -> None:
     out.print(f"{path}")
 
 
+@app.command()
+def site(
+    png: Annotated[
+        bool, typer.Option("--png", help="Also write pictures for slides, as PNG files.")
+    ] = False,
+) -> None:
+    """Write the site: what the marts say, as pages to open from disk."""
+    from ingestion.site.write import write
+
+    settings = Settings.load()
+    with show_steps() as steps:
+        steps.start("Writing the site")
+        paths = [write(settings)]
+        if png:
+            from ingestion.site.slides import write_slides
+
+            steps.start("Writing the slides")
+            paths += write_slides(settings)
+    for path in paths:
+        out.print(f"{path}")
+
+
 # -- Tableau -------------------------------------------------------------------------------------
 
 
@@ -523,6 +545,7 @@ def _show_up(settings: Settings, result: Any) -> None:
         f"[bold]Your warehouse is ready[/bold] ({result.seconds:.0f} s).",
         *(f"  {count:>12,}  {name}" for name, count in result.row_counts.items()),
         "",
+        f"Site, for your browser  {result.site}",
         f"Documentation, lineage  {result.docs}",
         f"Database                {place} (clickmart db psql, clickmart db url)",
         "Tableau                 clickmart export tableau (a workbook and data sources)",

@@ -48,8 +48,12 @@ def connection_parameters(settings: Settings) -> dict[str, Any]:
 
 
 @contextmanager
-def connect(settings: Settings, *, autocommit: bool = False) -> Iterator[Any]:
+def connect(
+    settings: Settings, *, autocommit: bool = False, read_only: bool = False
+) -> Iterator[Any]:
     """Open a connection; commit at the end of the block, roll back on an error.
+
+    A `read_only` one can write nothing, and sees the database as it was at its first query.
 
     Raises DatabaseError, in one line, when the server is away or refuses the login.
     """
@@ -64,6 +68,8 @@ def connect(settings: Settings, *, autocommit: bool = False) -> Iterator[Any]:
     except psycopg2.OperationalError as error:
         raise _connection_error(error, parameters, settings) from None
     connection.autocommit = autocommit
+    if read_only:
+        connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
     try:
         yield connection
         if not autocommit:

@@ -88,10 +88,15 @@ def rebuild(settings: Settings, on_progress: OnProgress) -> None:
 
 
 def docs(settings: Settings) -> Path:
-    """Write the dbt documentation with its lineage as one HTML file; return its path."""
+    """Write the dbt documentation with its lineage as one HTML file; return its path.
+
+    What it is made of is kept beside it: the site reads the lineage of columns from there.
+    """
     _run_quietly(settings, ["docs", "generate", "--static"])
     target = settings.home / "docs" / "index.html"
     target.parent.mkdir(parents=True, exist_ok=True)
+    for name in ("manifest.json", "catalog.json"):
+        shutil.copyfile(settings.dbt_target / name, target.with_name(name))
     shutil.copyfile(settings.dbt_target / "static_index.html", target)
     return target
 
