@@ -20,7 +20,7 @@ setup: $(READY) ## Make the virtual environment with everything pinned
 $(READY): requirements.txt pyproject.toml
 	@$(PYTHON) start.py setup
 
-up: $(READY) ## The main job: database, events, warehouse, docs (ARGS="--sessions 50000" and the like)
+up: $(READY) ## The main job: database, events, warehouse, docs, site (ARGS="--sessions 50000" and the like)
 	@$(BIN)/clickmart up $(ARGS)
 
 changed: $(READY) ## Build and test the models edited since the last whole build, and what reads them

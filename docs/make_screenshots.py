@@ -1,6 +1,7 @@
-"""Take the pictures of the README from the dbt documentation: python docs/make_screenshots.py.
+"""Take the pictures of the documents from site and documentation: python docs/make_screenshots.py.
 
-Needs Chromium and what `clickmart docs` wrote. Each picture has a browser profile of its own.
+Needs Chromium and what `clickmart docs` and `clickmart site` wrote. Each picture has a browser
+profile of its own.
 """
 
 from __future__ import annotations
@@ -38,10 +39,12 @@ SHOWN = (
     "exposure:cart_abandonment exposure:channel_attribution"
 )
 LINEAGE = f"{REPORT}?{urlencode({'g_v': 1, 'g_i': SHOWN}, quote_via=quote)}"
-# Each picture's place in the documentation, and the size of the window.
+DOCUMENTATION, SITE = "docs/index.html", "site/index.html"
+# Each picture's page in the home, its place in that, and the size of the window.
 PICTURES = {
-    "lineage.png": (LINEAGE, (1240, 480)),
-    "documentation.png": (REPORT, (1240, 900)),
+    "lineage.png": (DOCUMENTATION, LINEAGE, (1240, 480)),
+    "documentation.png": (DOCUMENTATION, REPORT, (1240, 900)),
+    "site.png": (SITE, "", (1280, 980)),
 }
 
 
@@ -65,15 +68,17 @@ def take(browser: str, page: Path, place: str, size: tuple[int, int], target: Pa
 
 def main() -> int:
     """Take all pictures; return 1, and say why, where something is missing."""
-    page = home_dir() / "docs" / "index.html"
     browser = next((path for path in map(shutil.which, BROWSERS) if path), None)
-    if browser is None or not page.exists():
-        missing = f"{page} (make it: clickmart docs)" if browser else "Chromium"
+    absent = [
+        home_dir() / page for page in (DOCUMENTATION, SITE) if not (home_dir() / page).exists()
+    ]
+    if browser is None or absent:
+        missing = f"{absent[0]} (make it: clickmart up)" if absent else "Chromium"
         sys.stderr.write(f"Missing: {missing}\n")
         return 1
     IMAGES.mkdir(exist_ok=True)
-    for name, (place, size) in PICTURES.items():
-        take(browser, page, place, size, IMAGES / name)
+    for name, (page, place, size) in PICTURES.items():
+        take(browser, home_dir() / page, place, size, IMAGES / name)
     return 0
 
 

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import traceback
+from contextlib import ExitStack
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
@@ -58,12 +59,7 @@ ExportFolder = Annotated[
 # -- the main job --------------------------------------------------------------------------------
 
 
-@app.command(
-    epilog=examples(
-        "clickmart up",
-        "clickmart up --sessions 50000 --days 180",
-    ),
-)
+@app.command(epilog=examples("clickmart up", "clickmart up --sessions 50000 --days 180"))
 def up(
     users: People = 1_000,
     sessions: Sessions = 10_000,
@@ -71,7 +67,7 @@ def up(
     products: Products = 500,
     seed: Seed = 1,
 ) -> None:
-    """From nothing to a browsable warehouse: database, events, dbt build and tests, docs."""
+    """From nothing to a browsable warehouse: database, events, dbt build and tests, docs, site."""
     from ingestion import demo
     from ingestion.generate import GenerateOptions
 
@@ -88,7 +84,7 @@ def up(
     epilog=examples(
         "clickmart generate --out shop --sessions 2000",
         "clickmart generate --out bad --format csv --malformed-rate 0.05",
-    ),
+    )
 )
 def generate(
     out_dir: Annotated[Path, typer.Option("--out", help="A new or empty folder.")],
@@ -157,7 +153,7 @@ def generate(
         "clickmart ingest exports/2026-03/ --source ga4 --dry-run",
         "clickmart ingest 'shop-*.csv.gz' --source my-shop.yml",
         "clickmart ingest week.jsonl --source native --replace 2026-03-01:2026-03-07",
-    ),
+    )
 )
 def ingest(
     paths: Annotated[list[str], typer.Argument(help="Files, folders or globs.")],
@@ -216,9 +212,8 @@ def ingest(
 
 @app.command(
     epilog=examples(
-        "clickmart load --from-lake",
-        "clickmart load --from-lake --from 2026-03-01 --to 2026-03-07",
-    ),
+        "clickmart load --from-lake", "clickmart load --from-lake --from 2026-03-01 --to 2026-03-07"
+    )
 )
 def load(
     from_lake: Annotated[
@@ -258,12 +253,7 @@ def load(
     out.print("The marts follow with: clickmart build")
 
 
-@app.command(
-    epilog=examples(
-        "clickmart forget --user u7",
-        "clickmart forget --visitor v1 --json",
-    ),
-)
+@app.command(epilog=examples("clickmart forget --user u7", "clickmart forget --visitor v1 --json"))
 def forget(
     user: Annotated[str | None, typer.Option(metavar="ID", help="A user's id.")] = None,
     visitor: Annotated[str | None, typer.Option(metavar="ID", help="A visitor's id.")] = None,
@@ -282,8 +272,9 @@ def forget(
     settings = Settings.load()
     with show_steps() as steps:
         erased = forget_.forget(settings, person, report=steps.start)
-        steps.start("Clearing the marts")
-        forget_.rebuild_marts(settings, steps.progress)
+        with warehouse.exclusive(settings, steps.start):
+            steps.start("Clearing the marts")
+            forget_.rebuild_marts(settings, steps.progress)
     if as_json:
         print_json(erased.as_dict())
     elif not any(erased.as_dict().values()):
@@ -343,12 +334,7 @@ def mapping_init(
 # -- what is there -------------------------------------------------------------------------------
 
 
-@app.command(
-    epilog=examples(
-        "clickmart loads --limit 5",
-        "clickmart loads --json",
-    ),
-)
+@app.command(epilog=examples("clickmart loads --limit 5", "clickmart loads --json"))
 def loads(
     limit: Annotated[int, typer.Option(help="How many, the latest first.")] = 20,
     as_json: JsonFlag = False,
@@ -417,12 +403,7 @@ def _nothing_quarantined(*chosen: Any) -> str:
     return "Nothing is quarantined." if is_all else "Nothing that fits is quarantined."
 
 
-@app.command(
-    epilog=examples(
-        "clickmart doctor",
-        "clickmart doctor --json",
-    ),
-)
+@app.command(epilog=examples("clickmart doctor", "clickmart doctor --json"))
 def doctor(as_json: JsonFlag = False) -> None:
     """What this machine has and lacks, and the command that mends it."""
     from ingestion import doctor as doctor_
@@ -445,9 +426,7 @@ def doctor(as_json: JsonFlag = False) -> None:
 @app.command(
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
     epilog=examples(
-        "clickmart build",
-        "clickmart build --changed",
-        "clickmart build -s +rpt_daily_kpis",
+        "clickmart build", "clickmart build --changed", "clickmart build -s +rpt_daily_kpis"
     ),
 )
 def build(
@@ -459,13 +438,17 @@ def build(
     """Run `dbt build` (seeds, models, tests); further words go to dbt.
 
     First brings Spark's pre-aggregates up to date, if a definition changed or a load was killed.
+    Two builds at once take turns.
     """
     from ingestion import batch
 
     settings = Settings.load()
-    with show_steps() as steps:
-        batch.bring_up_to_date(settings, steps.start)
-    raise typer.Exit(warehouse.build_shown(settings, context.args, only_changed=changed))
+    with ExitStack() as turn:
+        with show_steps() as steps:
+            batch.bring_up_to_date(settings, steps.start)
+            turn.enter_context(warehouse.exclusive(settings, steps.start))
+        code = warehouse.build_shown(settings, context.args, only_changed=changed)
+    raise typer.Exit(code)
 
 
 @app.command(epilog=examples("clickmart docs"))
@@ -478,15 +461,34 @@ def docs() -> None:
     out.print(f"{path}")
 
 
+@app.command(epilog=examples("clickmart site", "clickmart site --png"))
+def site(
+    png: Annotated[
+        bool, typer.Option("--png", help="Also write pictures for slides, as PNG files.")
+    ] = False,
+) -> None:
+    """Write the site: what the marts say, as pages to open from disk."""
+    from ingestion.site.write import write
+
+    settings = Settings.load()
+    with show_steps() as steps:
+        steps.start("Writing the site")
+        paths = [write(settings)]
+        if png:
+            from ingestion.site.slides import write_slides
+
+            steps.start("Writing the slides")
+            paths += write_slides(settings)
+    for path in paths:
+        out.print(f"{path}")
+
+
 # -- Tableau -------------------------------------------------------------------------------------
 
 
 @export_app.command(
     "tableau",
-    epilog=examples(
-        "clickmart export tableau",
-        "clickmart export tableau --out my-tableau",
-    ),
+    epilog=examples("clickmart export tableau", "clickmart export tableau --out my-tableau"),
 )
 def export_tableau(out_dir: ExportFolder = None) -> None:
     """Write a workbook, and a data source of each report, that log in to the database."""
@@ -528,13 +530,7 @@ def db_stop() -> None:
     out.print("Stopped." if embedded.stop(Settings.load()) else "It was not running.")
 
 
-@db_app.command(
-    "status",
-    epilog=examples(
-        "clickmart db status",
-        "clickmart db status --json",
-    ),
-)
+@db_app.command("status", epilog=examples("clickmart db status", "clickmart db status --json"))
 def db_status(as_json: JsonFlag = False) -> None:
     """Where the database is, and whether it answers (exit code 1 if not)."""
     status = embedded.status(Settings.load())
@@ -557,10 +553,7 @@ def db_url(
 @db_app.command(
     "psql",
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
-    epilog=examples(
-        "clickmart db psql",
-        "clickmart db psql -c 'table ops.loads' --csv",
-    ),
+    epilog=examples("clickmart db psql", "clickmart db psql -c 'table ops.loads' --csv"),
 )
 def db_psql(context: typer.Context) -> None:
     """Open psql on the database; further words go to psql."""
@@ -590,6 +583,7 @@ def _show_up(settings: Settings, result: Any) -> None:
         f"[bold]Your warehouse is ready[/bold] ({result.seconds:.0f} s).",
         *(f"  {count:>12,}  {name}" for name, count in result.row_counts.items()),
         "",
+        f"Site, for your browser  {result.site}",
         f"Documentation, lineage  {result.docs}",
         f"Database                {place} (clickmart db psql, clickmart db url)",
         "Tableau                 clickmart export tableau (a workbook and data sources)",

@@ -14,6 +14,7 @@ from ingestion import batch, embedded, postgres, warehouse
 from ingestion.errors import UsageError
 from ingestion.generate import GenerateOptions, generate
 from ingestion.settings import Settings
+from ingestion.site.write import write
 from ingestion.spark import engine_name, session
 
 SHOWN_MARTS = ("fct_events", "fct_sessions", "fct_orders", "dim_users", "dim_products")
@@ -34,12 +35,13 @@ class UpResult:
     """Where everything is, and how much of it there is."""
 
     docs: Path
+    site: Path
     row_counts: dict[str, int]
     seconds: float
 
 
 def up(settings: Settings, options: GenerateOptions, steps: Steps) -> UpResult:
-    """Start the database, generate, ingest, build and document; what is done already is kept.
+    """Start the database, generate, ingest, build, document and show; what is done is kept.
 
     Raises UsageError when the warehouse holds events made with other options, or a user's own.
     """
@@ -55,11 +57,14 @@ def up(settings: Settings, options: GenerateOptions, steps: Steps) -> UpResult:
             generate(spark, options, events, steps.progress)
             (events / "options.json").write_text(_as_json(options))
         batch.ingest(settings, [str(events / "events")], "native", report=steps.start, spark=spark)
-    steps.start("Building and testing the warehouse with dbt")
-    warehouse.build(settings, steps.progress)
+    with warehouse.exclusive(settings, steps.start):
+        steps.start("Building and testing the warehouse with dbt")
+        warehouse.build(settings, steps.progress)
     steps.start("Writing the documentation")
     docs = warehouse.docs(settings)
-    return UpResult(docs, _row_counts(settings), time.monotonic() - began)
+    steps.start("Writing the site")
+    site = write(settings)
+    return UpResult(docs, site, _row_counts(settings), time.monotonic() - began)
 
 
 def _as_json(options: GenerateOptions) -> str:

@@ -13,12 +13,11 @@ from typing import Any
 from psycopg2 import sql
 from psycopg2.extras import Json, execute_values
 
-from ingestion import lake
+from ingestion import lake, postgres
 from ingestion.contract.events import CONTRACT_VERSION, Column
 from ingestion.errors import UsageError
 from ingestion.files import InputFile
 from ingestion.fill import LOAD, Part, Rows, fill, is_empty
-from ingestion.postgres import connect
 from ingestion.settings import Settings
 from ingestion.stage import (
     KEYS,
@@ -49,15 +48,8 @@ class Counts:
 
 @contextmanager
 def exclusive(settings: Settings, on_wait: Callable[[], None]) -> Iterator[None]:
-    """Hold the loaders' lock for the block; call `on_wait` once if another load holds it.
-
-    The lock belongs to a connection, so it falls when the process dies.
-    """
-    with connect(settings, autocommit=True) as connection, connection.cursor() as cursor:
-        cursor.execute("select pg_try_advisory_lock(hashtext(%s))", (LOCK,))
-        if not cursor.fetchone()[0]:
-            on_wait()
-            cursor.execute("select pg_advisory_lock(hashtext(%s))", (LOCK,))
+    """Hold the loaders' lock for the block; call `on_wait` once if another load holds it."""
+    with postgres.exclusive(settings, LOCK, on_wait):
         yield
 
 

@@ -6,7 +6,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -48,8 +48,12 @@ def connection_parameters(settings: Settings) -> dict[str, Any]:
 
 
 @contextmanager
-def connect(settings: Settings, *, autocommit: bool = False) -> Iterator[Any]:
+def connect(
+    settings: Settings, *, autocommit: bool = False, read_only: bool = False
+) -> Iterator[Any]:
     """Open a connection; commit at the end of the block, roll back on an error.
+
+    A `read_only` one can write nothing, and sees the database as it was at its first query.
 
     Raises DatabaseError, in one line, when the server is away or refuses the login.
     """
@@ -64,6 +68,8 @@ def connect(settings: Settings, *, autocommit: bool = False) -> Iterator[Any]:
     except psycopg2.OperationalError as error:
         raise _connection_error(error, parameters, settings) from None
     connection.autocommit = autocommit
+    if read_only:
+        connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
     try:
         yield connection
         if not autocommit:
@@ -72,6 +78,20 @@ def connect(settings: Settings, *, autocommit: bool = False) -> Iterator[Any]:
         raise DatabaseError(f"PostgreSQL failed under way: {_first_line(error)}") from error
     finally:
         connection.close()
+
+
+@contextmanager
+def exclusive(settings: Settings, lock: str, on_wait: Callable[[], None]) -> Iterator[None]:
+    """Hold a lock of the database for the block; call `on_wait` once if somebody else holds it.
+
+    The lock belongs to a connection, so it falls when the process dies.
+    """
+    with connect(settings, autocommit=True) as connection, connection.cursor() as cursor:
+        cursor.execute("select pg_try_advisory_lock(hashtext(%s))", (lock,))
+        if not cursor.fetchone()[0]:
+            on_wait()
+            cursor.execute("select pg_advisory_lock(hashtext(%s))", (lock,))
+        yield
 
 
 def apply_ddl(settings: Settings) -> None:

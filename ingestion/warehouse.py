@@ -10,9 +10,11 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ingestion import postgres
 from ingestion.errors import ClickmartError, UsageError
 from ingestion.settings import Settings
 
@@ -23,6 +25,14 @@ OnProgress = Callable[[int, int], None]
 
 class BuildError(ClickmartError):
     """dbt ended with a failure; its log says where."""
+
+
+@contextmanager
+def exclusive(settings: Settings, report: Callable[[str], None]) -> Iterator[None]:
+    """Hold the builders' lock for the block; say so if another build holds it."""
+    text = "Another build is running: waiting for it"
+    with postgres.exclusive(settings, "clickmart build", lambda: report(text)):
+        yield
 
 
 def dbt(settings: Settings, arguments: Sequence[str]) -> int:
@@ -78,10 +88,15 @@ def rebuild(settings: Settings, on_progress: OnProgress) -> None:
 
 
 def docs(settings: Settings) -> Path:
-    """Write the dbt documentation with its lineage as one HTML file; return its path."""
+    """Write the dbt documentation with its lineage as one HTML file; return its path.
+
+    What it is made of is kept beside it: the site reads the lineage of columns from there.
+    """
     _run_quietly(settings, ["docs", "generate", "--static"])
     target = settings.home / "docs" / "index.html"
     target.parent.mkdir(parents=True, exist_ok=True)
+    for name in ("manifest.json", "catalog.json"):
+        shutil.copyfile(settings.dbt_target / name, target.with_name(name))
     shutil.copyfile(settings.dbt_target / "static_index.html", target)
     return target
 

@@ -1,15 +1,15 @@
 {#
-The columns that hold a session's events together before gaps split them: the visitor, and with
-`session_source: source` the source's own session id.
+The columns that hold a session's events together before gaps split them: the visitor, and where the
+source decides (`session_source: source`) its own session id.
 #}
-{% macro session_scope() -%}
-    {%- if var("session_source") == "source" -%}
+{% macro session_scope(session_source=var("session_source")) -%}
+    {%- if session_source == "source" -%}
         visitor_id, source_session_id
-    {%- elif var("session_source") == "derived" -%}
+    {%- elif session_source == "derived" -%}
         visitor_id
     {%- else -%}
         {{ exceptions.raise_compiler_error(
-            "session_source is '" ~ var("session_source") ~ "'; it must be one of: derived, source."
+            "session_source is '" ~ session_source ~ "'; it must be one of: derived, source."
         ) }}
     {%- endif -%}
 {%- endmacro %}

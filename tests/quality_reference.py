@@ -49,7 +49,22 @@ class Quality:
 
     @cached_property
     def sessions(self) -> list[list[Row]]:
-        """Return the sessions by the gaps, each as its events."""
+        """Return the sessions, each as its events: what is whole by the gaps, and the pieces."""
+        return [piece for session in self.whole_sessions for piece in self.pieces(session)]
+
+    def pieces(self, session: list[Row]) -> list[list[Row]]:
+        """Cut a session at each so many hours since its start and at each so many events."""
+        hours = timedelta(hours=self.variables["session_max_hours"])
+        start, found = session[0]["event_ts"], defaultdict(list)
+        for number, event in enumerate(session):
+            # An event right at the hour belongs to the piece before it.
+            passed = -((start - event["event_ts"]) // hours)
+            found[max(passed, 1), number // self.variables["session_max_events"]].append(event)
+        return list(found.values())
+
+    @cached_property
+    def whole_sessions(self) -> list[list[Row]]:
+        """Return the sessions by the gaps alone, each as its events."""
         timeout = timedelta(minutes=self.variables["session_timeout_minutes"])
         found = []
         for events in self.by_visitor.values():
@@ -221,22 +236,15 @@ class Quality:
     def runaways(self) -> list[tuple[Any, ...]]:
         """Return first event, day, events, whether too long and too large, and pieces of each."""
         hours, most = self.variables["session_max_hours"], self.variables["session_max_events"]
-        found = []
-        for session in self.sessions:
-            too_long, too_large = seconds(session) > hours * 3600, len(session) > most
-            if too_long or too_large:
-                start, pieces = session[0]["event_ts"], set()
-                for number, event in enumerate(session):
-                    # An event right at the hour belongs to the piece before it.
-                    passed = (event["event_ts"] - start) / timedelta(hours=hours)
-                    pieces.add((max(-int(-passed // 1), 1), number // most))
-                found.append(
-                    (
-                        *(session[0]["event_id"], self.day(start), len(session)),
-                        *(too_long, too_large, len(pieces)),
-                    )
-                )
-        return found
+        return [
+            (
+                *(session[0]["event_id"], self.day(session[0]["event_ts"]), len(session)),
+                *(seconds(session) > hours * 3600, len(session) > most),
+                len(self.pieces(session)),
+            )
+            for session in self.whole_sessions
+            if seconds(session) > hours * 3600 or len(session) > most
+        ]
 
 
 def in_order(event: Row) -> tuple[datetime, bytes]:

@@ -40,6 +40,8 @@ __all__ = [
 DEFINING_VARS = (
     "session_source",
     "session_timeout_minutes",
+    "session_max_hours",
+    "session_max_events",
     "reporting_timezone",
     "reporting_currency",
     "exclude_bots",

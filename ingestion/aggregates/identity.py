@@ -25,17 +25,13 @@ def with_sessions(events: DataFrame, variables: Mapping[str, Any]) -> DataFrame:
 
     A gap of more than the timeout starts a session. With `session_source: source` the events of
     one `source_session_id` are a session, and the gaps are those between the events without one.
+    Either is cut where it would outgrow `session_max_hours` or `session_max_events`.
     """
     is_by_source = variables["session_source"] == "source"
     scope = ["visitor_id", *(["source_session_id"] if is_by_source else [])]
-    in_scope = Window.partitionBy(*scope).orderBy("event_micros", "event_id")
-    gap = F.col("event_micros") - F.lag("event_micros").over(in_scope)
-    is_split = gap > int(variables["session_timeout_minutes"]) * 60_000_000
-    if is_by_source:
-        is_split = is_split & F.col("source_session_id").isNull()
-    numbered = events.withColumn(
-        "starts_session", F.when(gap.isNull() | is_split, 1).otherwise(0)
-    ).withColumn("session_number", _started_count("visitor_id"))
+    numbered = _with_starts(events, scope, variables).withColumn(
+        "session_number", _started_count("visitor_id")
+    )
     if not is_by_source:
         return numbered
     # The sessions of a visitor may interleave: all events take the number of their session's start.
@@ -46,6 +42,43 @@ def with_sessions(events: DataFrame, variables: Mapping[str, Any]) -> DataFrame:
         .withColumn("session_number", F.max(started).over(of_session))
         .drop("scope_number")
     )
+
+
+def _with_starts(events: DataFrame, scope: list[str], variables: Mapping[str, Any]) -> DataFrame:
+    """Add `starts_session`: 1 after a gap and where a piece begins, else 0."""
+    in_scope = Window.partitionBy(*scope).orderBy("event_micros", "event_id")
+    gap = F.col("event_micros") - F.col("previous_micros")
+    is_split = gap > int(variables["session_timeout_minutes"]) * 60_000_000
+    if variables["session_source"] == "source":
+        is_split = is_split & F.col("source_session_id").isNull()
+    is_whole_start = F.col("previous_micros").isNull() | is_split
+    started = F.when(is_whole_start, F.struct("event_micros", "event_number"))
+    so_far = in_scope.rowsBetween(Window.unboundedPreceding, 0)
+    # The latest start so far is that of the event's own session, before any cut.
+    placed = (
+        events.withColumn("previous_micros", F.lag("event_micros").over(in_scope))
+        .withColumn("event_number", F.row_number().over(in_scope))
+        .withColumn("whole_start", F.max(started).over(so_far))
+    )
+    return placed.withColumn(
+        "starts_session", F.when(_begins_piece(variables), 1).otherwise(0)
+    ).drop("previous_micros", "event_number", "whole_start")
+
+
+def _begins_piece(variables: Mapping[str, Any]) -> SparkColumn:
+    """Return whether the event is in another piece of its session than the one before it."""
+    start = F.col("whole_start")
+    earlier_count = F.col("event_number") - start["event_number"]
+    most_micros = int(float(variables["session_max_hours"]) * 3_600_000_000)
+
+    def full_spans(micros: SparkColumn) -> SparkColumn:
+        # Right at the hour an event still belongs to the piece before.
+        past = micros - start["event_micros"] - 1
+        return past - past % most_micros
+
+    is_later = full_spans(F.col("event_micros")) > full_spans(F.col("previous_micros"))
+    is_first = earlier_count % int(variables["session_max_events"]) == 0
+    return is_first | ((earlier_count > 0) & is_later)
 
 
 def _started_count(*scope: str) -> SparkColumn:

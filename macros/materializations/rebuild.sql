@@ -63,11 +63,9 @@
         {# The models that follow are planned with these statistics; autovacuum comes too late. #}
         {% do run_query('analyze ' ~ fresh) %}
     {% endif %}
-    {# Swaps take turns: two at once, each under the same view, would lock each other out. #}
-    {% do run_query("select pg_advisory_xact_lock(hashtext('clickmart rebuild'))") %}
     {% set views = dependent_views(existing) if existing else [] %}
+    {% do lock_for_swap(existing, views) %}
     {% if existing %}
-        {% do lock_for_swap(existing, views) %}
         {% do adapter.rename_relation(existing, old) %}
     {% endif %}
     {% do adapter.rename_relation(fresh, target) %}
@@ -76,14 +74,17 @@
 
 
 {% macro lock_for_swap(relation, views) %}
-    {# A reader locks a view before its tables; whoever joins may have it the other way round. So:
-       the views first, by replacing them with themselves, and whatever can't be had soon is asked
-       for again from the start, before PostgreSQL calls it a deadlock and the reader's query off. #}
+    {# Swaps take turns: two at once, each under the same view, would lock each other out. A reader
+       locks a view before its tables, so the views come first here too, each by replacing it with
+       itself. What can't be had soon is let go and asked for again from the start, before
+       PostgreSQL calls it a deadlock and breaks off somebody's query. #}
     {% do run_query(
         "do $lock$ declare milliseconds int := 100; begin loop begin "
         ~ "perform set_config('lock_timeout', milliseconds::text, true); "
+        ~ "perform pg_advisory_xact_lock(hashtext('clickmart rebuild')); "
         ~ replacements(views)
-        ~ ("lock table " ~ relation ~ " in access exclusive mode; " if relation.type == 'table')
+        ~ ("lock table " ~ relation ~ " in access exclusive mode; "
+            if relation and relation.type == 'table' else '')
         ~ "exit; "
         ~ "exception when lock_not_available or deadlock_detected then "
         ~ "milliseconds := least(milliseconds * 2, 60000); perform pg_sleep(0.01); "

@@ -61,8 +61,8 @@ class Project:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             copy(PROJECT_DIR / name, folder / name)
 
-    def run(self, *command: Any) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
+    def start(self, *command: Any) -> subprocess.Popen[str]:
+        return subprocess.Popen(
             list(map(str, command)),
             env={
                 **os.environ,
@@ -70,9 +70,15 @@ class Project:
                 "PYTHONPATH": str(self.folder),
             },
             cwd=self.folder,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
         )
+
+    def run(self, *command: Any) -> subprocess.CompletedProcess[str]:
+        process = self.start(*command)
+        printed, said = process.communicate()
+        return subprocess.CompletedProcess(command, process.returncode, printed, said)
 
     def dbt(self, *words: Any) -> subprocess.CompletedProcess[str]:
         return self.run(Path(sys.executable).parent / "dbt", *words)
@@ -397,6 +403,20 @@ def test_a_changed_build_builds_what_was_edited_once(project: Project) -> None:
         assert built == ["fct_entry_exit_pages"]
         again = project.build("--changed")
         assert "Nothing to do" in again.stdout
+
+
+def test_two_builds_at_once_take_turns(project: Project) -> None:
+    built_at = "select built_at from ops.model_states where model = 'marts.dim_dates'"
+    before = project.query(built_at)
+    with warehouse.exclusive(project.settings, lambda _: None):
+        command = (sys.executable, "-m", "ingestion", "build", "-s", "dim_dates")
+        second = project.start(*command, "--full-refresh")
+        assert second.stderr is not None
+        assert any("Another build is running" in line for line in second.stderr)
+        assert project.query(built_at) == before
+    printed, said = second.communicate()
+    assert second.returncode == 0, printed + said
+    assert project.query(built_at) != before
 
 
 def test_an_edited_var_concerns_everything(project: Project) -> None:

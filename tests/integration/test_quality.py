@@ -147,6 +147,11 @@ def read(settings: Settings) -> Marts:
             "on r.session_id = e.session_id and e.session_event_number = 1"
         )
         found["fct_runaway_sessions"] = list(cursor.fetchall())
+        cursor.execute(
+            "select e.event_id, event_count, is_continuation from marts.fct_sessions "
+            "inner join marts.fct_events as e using (session_id) where session_event_number = 1"
+        )
+        found["fct_sessions"] = list(cursor.fetchall())
         cursor.execute("select first_date, last_date from intermediate.int_span_observed")
         found["span"] = list(cursor.fetchall())
         return found
@@ -218,6 +223,14 @@ def test_runaway_sessions_are_those_of_a_plain_recount(marts: Marts, recount: Qu
         (60, False, True, 2),
         (90, True, True, 4),
     ]
+
+
+def test_no_session_outgrows_the_limits(marts: Marts, recount: Quality) -> None:
+    assert as_set(marts["fct_sessions"]) == {
+        (piece[0]["event_id"], len(piece), number > 0)
+        for session in recount.whole_sessions
+        for number, piece in enumerate(recount.pieces(session))
+    }
 
 
 def test_loads_are_accounted_for(marts: Marts, sent: list[Row]) -> None:

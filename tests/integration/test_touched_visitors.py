@@ -24,6 +24,8 @@ Query = Callable[..., list[tuple[Any, ...]]]
 Row = dict[str, Any]
 
 START = datetime(2026, 3, 1, 22, tzinfo=timezone.utc)
+# Low enough for sessions to be cut, by hours and by events; bots are found in the pieces.
+LIMITS = {"session_max_hours": 2, "session_max_events": 25, "bot_min_session_events": 22}
 TYPES = ("page_view", "product_view", "add_to_cart", "purchase", "purchase", "refund", "mine")
 
 
@@ -65,7 +67,7 @@ class Shop:
         }
 
     def burst(self, start: int) -> list[Row]:
-        """Return 20 quick events of a visitor: three such batches make it a bot."""
+        """Return 20 quick events of a visitor: two such batches make it a bot."""
         visitor = f"v{self.draw.randrange(3)}"
         began = self.draw.choice([0, 12]) * 3600 + self.draw.randrange(20)
         return [
@@ -83,7 +85,7 @@ def sessions_by(empty: Settings, monkeypatch: pytest.MonkeyPatch) -> Callable[[s
     """A function that sets `session_source`."""
 
     def run(session_source: str) -> None:
-        variables = {**empty.dbt_vars, "session_source": session_source}
+        variables = {**empty.dbt_vars, **LIMITS, "session_source": session_source}
         monkeypatch.setitem(empty.__dict__, "dbt_vars", variables)
 
     return run
@@ -109,13 +111,24 @@ def recounted(rows: list[Row], session_source: str) -> dict[str, tuple[str, int,
     """Return each event's session, by its first event, the visitor's how many, and its number."""
     found: dict[str, tuple[str, int, int]] = {}
     last: dict[tuple[str, str], tuple[datetime, str]] = {}
+    whole: dict[tuple[str, str], list[datetime]] = {}
+    pieces: dict[tuple[str, str], tuple[int, int]] = {}
     started, counted = Counter[str](), Counter[str]()
     numbers: dict[str, int] = {}
+    longest = timedelta(hours=LIMITS["session_max_hours"])
     for row in sorted(rows, key=lambda row: (row["event_ts"], row["event_id"].encode())):
         at, visitor = datetime.fromisoformat(row["event_ts"]), row["visitor_id"]
         name = (row["source_session_id"] or "").strip() if session_source == "source" else ""
         previous, first = last.get((visitor, name), (None, ""))
         if previous is None or (not name and at - previous > timedelta(minutes=30)):
+            whole[visitor, name] = []
+        times = whole[visitor, name]
+        times.append(at)
+        # An event right at the hour belongs to the piece before it.
+        hours = max(-((times[0] - at) // longest), 1)
+        piece = (hours, (len(times) - 1) // LIMITS["session_max_events"])
+        if len(times) == 1 or piece != pieces[visitor, name]:
+            pieces[visitor, name] = piece
             first = row["event_id"]
             started[visitor] += 1
             numbers[first] = started[visitor]
@@ -180,13 +193,20 @@ def test_spark_and_dbt_make_the_sessions_of_a_plain_recount(
 ) -> None:
     sessions_by(session_source)
     shop = Shop(3)
-    for size in (160, 40):
-        ingest(shop.batch(size))
+    crowd = [
+        {**shop.event(900 + i), "visitor_id": "v9", "source_session_id": "s1",
+         "event_ts": shop.at(300 * i if i < 40 else 0)}
+        for i in range(70)
+    ]  # fmt: skip
+    shop.sent += crowd
+    ingest([*crowd, *shop.batch(160)])
+    ingest(shop.batch(40))
     run_dbt(
         *(empty, "build", "--exclude-resource-type", "unit_test"),
         *("--select", "+path:tests/dbt/reconciliation", "+path:tests/dbt/core"),
         *("--indirect-selection", "cautious"),
         session_source=session_source,
+        **LIMITS,
     )
     expected = recounted(shop.sent, session_source)
     rows = query(
@@ -195,7 +215,8 @@ def test_spark_and_dbt_make_the_sessions_of_a_plain_recount(
         "session_id = md5(visitor_id || chr(31) || first_value(event_id) over ("
         "partition by session_id order by session_event_number))::uuid, "
         "is_session_end = (session_event_number = count(*) over (partition by session_id)) "
-        "from intermediate.int_events_sessionized"
+        "from intermediate.int_events_sessionized inner join intermediate.int_sessions_aggregated "
+        "using (session_id, visitor_id)"
     )
     assert {row[0]: row[1:4] for row in rows} == expected
     assert all(row[4] and row[5] for row in rows)

@@ -20,6 +20,7 @@ from benchmarks import score
 from ingestion import batch, embedded, postgres
 from ingestion.settings import Settings
 from tests.dbt_runs import run_dbt
+from tests.site_pages import data_of
 
 REPORTS = (
     "rpt_daily_kpis",
@@ -105,6 +106,22 @@ def test_the_documentation_is_one_file_with_every_model(built: Warehouse) -> Non
         assert name in page
 
 
+def test_the_site_traces_every_column(built: Warehouse) -> None:
+    tables = data_of(built.settings.home / "site", "lineage")["tables"]
+    assert len(tables) > 100
+    assert [name for name, table in tables.items() if not table["is_traced"]] == []
+    known = {(name, column) for name, table in tables.items() for column in table["columns"]}
+    named = {
+        tuple(origin)
+        for table in tables.values()
+        for column in table["columns"].values()
+        for origin in column["from"]
+    }
+    assert named <= known
+    revenue = tables["reports.rpt_daily_kpis"]["columns"]["net_revenue_amount"]
+    assert revenue["from"] == [["marts.fct_daily_metrics", "net_revenue_amount"]]
+
+
 def test_the_reports_are_described_to_tableau(built: Warehouse) -> None:
     ran = built.run("clickmart", "export", "tableau")
     assert ran.returncode == 0, ran.stderr
@@ -119,6 +136,8 @@ def test_up_again_changes_nothing(built: Warehouse) -> None:
     assert ran.returncode == 0, ran.stderr
     assert built.query("select * from ops.loads") == before
     assert "Your warehouse is ready" in ran.stdout
+    assert str(built.settings.home / "site" / "index.html") in ran.stdout
+    assert (built.settings.home / "site" / "documentation.html").exists()
 
 
 def test_up_with_other_options_mixes_nothing(built: Warehouse) -> None:

@@ -17,6 +17,8 @@ from ingestion.contract.events import ITEMS_SPARK_TYPE, SOURCE_COLUMNS, spark_dd
 VARIABLES = {
     "session_source": "derived",
     "session_timeout_minutes": 30,
+    "session_max_hours": 24,
+    "session_max_events": 10_000,
     "reporting_timezone": "UTC",
     "reporting_currency": "USD",
     "exclude_bots": True,
@@ -159,7 +161,7 @@ def test_ids_of_the_source_are_sessions_of_one_visitor_whatever_the_gaps(spark: 
             at(0, "c", "v2", **ga4),
             at(50_000, "d", **ga4),
             at(100_000, "e", source_session_id="1700100000"),
-            at(100_000, "f", **ga4),
+            at(86_400, "f", **ga4),
         ],
         session_source="source",
     )
@@ -180,6 +182,39 @@ def test_gaps_split_the_events_that_have_no_id_of_the_source(spark: Any) -> None
     found = frames(spark, events, session_source="source")
     sessions = {row.session_id: (row.event_count, row.order_count) for row in found["agg_sessions"]}
     assert sessions == {key("v1", "a"): (2, 0), key("v1", "b"): (2, 1), key("v1", "e"): (1, 0)}
+
+
+@pytest.mark.both_engines
+@pytest.mark.parametrize("session_source", ["derived", "source"])
+def test_a_session_is_cut_where_it_would_outgrow_the_limits(
+    spark: Any, session_source: str
+) -> None:
+    limits = {"session_max_hours": 1, "session_max_events": 3, "session_timeout_minutes": 90}
+    own = {"source_session_id": "s"}
+    found = frames(
+        spark,
+        [
+            *(at(0, name, **own) for name in "abcd"),  # three are the most, so d goes on
+            at(3600, "e", **own),  # right at the hour: still in its piece
+            at(3600.000001, "f", **own),
+            at(3700, "g", **own),  # six events before it
+            at(7200, "h", **own, event_type="purchase"),
+            at(12_000, "i", **own),
+            *(at(s, f"x{s}", "v2") for s in (0, 1800, 3600)),  # whole
+        ],
+        session_source=session_source,
+        **limits,
+    )
+    sessions = {row.session_id: (row.event_count, row.order_count) for row in found["agg_sessions"]}
+    assert sessions == {
+        key("v1", "a"): (3, 0),
+        key("v1", "d"): (2, 0),
+        key("v1", "f"): (1, 0),
+        key("v1", "g"): (2, 1),
+        key("v1", "i"): (1, 0),
+        key("v2", "x0"): (3, 0),
+    }
+    assert found["agg_daily_metrics"][0].session_count == 6
 
 
 @pytest.mark.both_engines

@@ -12,6 +12,8 @@ where
     definitions ->> 'session_source' <> '{{ var("session_source") }}'
     or cast(definitions ->> 'session_timeout_minutes' as numeric)
     <> {{ var("session_timeout_minutes") }}
+    or cast(definitions ->> 'session_max_hours' as numeric) <> {{ var("session_max_hours") }}
+    or cast(definitions ->> 'session_max_events' as numeric) <> {{ var("session_max_events") }}
     or cast(definitions ->> 'bot_min_session_events' as numeric)
     <> {{ var("bot_min_session_events") }}
     or cast(definitions ->> 'bot_max_mean_gap_seconds' as numeric)

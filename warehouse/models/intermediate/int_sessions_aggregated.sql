@@ -1,11 +1,13 @@
 with events as (
     select
+        event_id,
         event_type,
         event_at,
         event_date,
         visitor_id,
         session_id,
-        visitor_session_number,
+        session_event_number,
+        is_continuation,
         is_declared_bot
     from {{ ref("int_events_sessionized") }}
     where {{ of_changed_visitors() }}
@@ -32,7 +34,7 @@ sessions as (
     select
         session_id,
         visitor_id,
-        min(visitor_session_number) as visitor_session_number,
+        max(event_id) filter (where session_event_number = 1) as first_event_id,
         min(event_at) as started_at,
         max(event_at) as ended_at,
         min(event_date) as session_date,
@@ -47,6 +49,7 @@ sessions as (
         max(event_at) filter (
             where event_type in ('add_to_cart', 'remove_from_cart')
         ) as last_cart_change_at,
+        bool_or(is_continuation) as is_continuation,
         bool_or(is_declared_bot) as is_declared_bot
     from events
     group by session_id, visitor_id
@@ -67,7 +70,13 @@ final as (
         sessions.session_id,
         sessions.visitor_id,
         coalesce(last_users.user_key, visitors.user_key) as user_key,
-        sessions.visitor_session_number,
+        -- Sessions by the source's ids may start at the same time.
+        cast(
+            row_number() over (
+                partition by sessions.visitor_id
+                order by sessions.started_at, {{ bytewise("sessions.first_event_id") }}
+            ) as integer
+        ) as visitor_session_number,
         sessions.started_at,
         sessions.ended_at,
         sessions.session_date,
@@ -83,6 +92,7 @@ final as (
         cast(sessions.checkout_start_count as integer) as checkout_start_count,
         sessions.first_added_at,
         sessions.last_cart_change_at,
+        sessions.is_continuation,
         sessions.is_declared_bot
     from sessions
     inner join visitors

@@ -4,7 +4,9 @@ with events as (
         event_at,
         event_date,
         visitor_id,
-        session_id,
+        {% if var("session_source") == "derived" -%}
+            session_id,
+        {%- endif %}
         coalesce(trim(source_session_id), '') <> '' as is_identified,
         source_session_id,
         is_bot
@@ -12,57 +14,20 @@ with events as (
     where {{ of_changed_visitors() }}
 ),
 
-{% if var("session_source") == "derived" -%}
-    sessions_derived as (
-        select
-            *,
-            session_id as derived_session_id
-        from events
-    ),
-{%- else -%}
-    {#- The facts hold the source's sessions: those of the gaps are made here, by the same ids. #}
-    session_starts_flagged as (
-        select
-            *,
-            case
-                when
-                    event_at
-                    <= lag(event_at) over (
-                        partition by visitor_id order by event_at, {{ bytewise("event_id") }}
-                    ) + interval '{{ var("session_timeout_minutes") }} minutes'
-                    then 0
-                else 1
-            end as session_start_count
-        from events
-    ),
-
-    sessions_numbered as (
-        select
-            *,
-            sum(session_start_count) over (
-                partition by visitor_id
-                order by event_at, {{ bytewise("event_id") }}
-                rows between unbounded preceding and current row
-            ) as derived_session_number
-        from session_starts_flagged
-    ),
-
-    sessions_derived as (
-        select
-            *,
-            first_value({{ hash_key(["visitor_id", "event_id"]) }}) over (
-                partition by visitor_id, derived_session_number
-                order by event_at, {{ bytewise("event_id") }}
-            ) as derived_session_id
-        from sessions_numbered
-    ),
-{%- endif %}
+-- Where the facts hold the source's sessions, those of the gaps are made here.
+sessions_derived as (
+    {% if var("session_source") == "derived" -%}
+        select * from events
+    {%- else -%}
+        {{ sessionized("events", session_source="derived") | indent(8) }}
+    {%- endif %}
+),
 
 -- What a session by the gaps and a session of the source have in common.
 pieces as (
     select
         visitor_id,
-        derived_session_id,
+        session_id as derived_session_id,
         case when is_identified then source_session_id else '' end as source_session_id,
         is_identified,
         bool_or(is_bot) as is_bot,
@@ -71,7 +36,7 @@ pieces as (
     from sessions_derived
     group by
         visitor_id,
-        derived_session_id,
+        session_id,
         case when is_identified then source_session_id else '' end,
         is_identified
 ),

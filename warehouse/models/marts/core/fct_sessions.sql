@@ -51,6 +51,7 @@ final as (
         cast(coalesce(orders.gross_revenue_amount, 0) as numeric(24, 4)) as gross_revenue_amount,
         sessions.event_count = 1 as is_bounce,
         orders.order_count is not null as is_converted,
+        sessions.is_continuation,
         visitors.is_bot,
         edges.landing_page_url,
         edges.landing_page_type,

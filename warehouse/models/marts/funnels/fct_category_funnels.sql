@@ -61,20 +61,7 @@ final as (
                 when {{ loop.index }} then '{{ step }}'
             {%- endfor %}
         end as furthest_step,
-        {%- for step in steps %}
-            funnels.{{ step }}_at,
-        {%- endfor %}
-        {%- for step in steps[1:] %}
-            {%- set before = steps[loop.index0] %}
-            cast(
-                {{ seconds_between("funnels." ~ before ~ "_at", "funnels." ~ step ~ "_at") }}
-                as numeric(13, 3)
-            ) as {{ before }}_to_{{ step }}_seconds,
-        {%- endfor %}
-        cast(
-            {{ seconds_between("funnels.product_view_at", "funnels.purchase_at") }}
-            as numeric(13, 3)
-        ) as product_view_to_purchase_seconds
+        {{ funnel_columns(steps) }}
     from funnels
     inner join sessions on funnels.session_id = sessions.session_id
 )

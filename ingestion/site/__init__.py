@@ -1,0 +1,1 @@
+"""The static site: pages that show the marts, opened from disk, without a server."""
