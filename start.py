@@ -1,7 +1,8 @@
 """Clickmart without make: `python start.py` does what `make up` does, on any system.
 
 Makes the virtual environment with everything pinned, once, and runs a command of clickmart in it:
-`python start.py ingest --help`; without words it is `up`, and `setup` is the environment alone.
+`python start.py ingest --help`. Without words it is `up`; `setup` makes or mends the environment
+and runs nothing.
 It needs nothing but Python and its standard library.
 """
 
@@ -34,8 +35,8 @@ def main(words: list[str]) -> int | str:
             f"error: Clickmart needs Python 3.10 or newer; this is {version}. "
             "Name another: python3.12 start.py, or make PYTHON=python3.12"
         )
-    if not is_ready():
-        sys.stderr.write("Setting up .venv (once; it takes a few minutes) ...\n")
+    if words == ["setup"] or not is_ready():
+        sys.stderr.write("Setting up .venv (a few minutes) ...\n")
         failed = make_environment()
         if failed:
             return "error: " + failed

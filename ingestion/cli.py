@@ -592,7 +592,7 @@ def _show_up(settings: Settings, result: Any) -> None:
         "What next:",
         "  source .venv/bin/activate   then dbt run, dbt test and dbt build work as they are",
         "  clickmart loads             what was read, and what became of it",
-        "  clickmart ingest --help     events of your own (make clean first: do not mix them)",
+        "  docs/your-own-events.md     events of your own, in a warehouse of their own",
     ]
     for line in lines:
         out.print(line)
