@@ -145,7 +145,7 @@ def test_every_document_can_be_reached_from_the_readme() -> None:
             continue
         reached.add(path)
         links = {link.partition("#")[0] for link in LINK.findall(FENCE.sub("", path.read_text()))}
-        targets = [(path.parent / link).resolve() for link in links if "://" not in link]
+        targets = [(path.parent / link).resolve() for link in links if link and "://" not in link]
         waiting += [t for t in targets if t.suffix == ".md"]
         waiting += [file for t in targets if t.is_dir() for file in t.glob("*.md")]
     assert set(DOCS) - reached == set()
