@@ -19,23 +19,8 @@ help: ## List the targets
 
 setup: $(READY) ## Make the virtual environment with everything pinned
 
-# The .pth line lets every program of this environment (dbt, notebooks, psql via Python) find the
-# project's own PostgreSQL without exports: see ingestion/settings.py, adopt_embedded_server.
 $(READY): requirements.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit("Clickmart needs Python 3.10 or newer; this is " + sys.version.split()[0] + ". Name another with: make PYTHON=python3.12 ...") if sys.version_info < (3, 10) else 0'
-	@echo "Setting up $(VENV) (once) ..."
-	@if command -v uv >/dev/null 2>&1; then \
-		uv venv --quiet --allow-existing --python "$(PYTHON)" $(VENV) && \
-		uv pip install --quiet --python $(BIN)/python -r requirements.txt && \
-		uv pip install --quiet --python $(BIN)/python --no-deps -e . ; \
-	else \
-		$(PYTHON) -m venv $(VENV) && \
-		$(BIN)/python -m pip install --quiet -r requirements.txt && \
-		$(BIN)/python -m pip install --quiet --no-deps -e . ; \
-	fi
-	@echo 'import ingestion.settings; ingestion.settings.adopt_embedded_server()' \
-		> "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/clickmart.pth"
-	@touch $@
+	@$(PYTHON) start.py setup
 
 up: $(READY) ## The main job: database, events, warehouse, docs, site (ARGS="--sessions 50000" and the like)
 	@$(BIN)/clickmart up $(ARGS)

@@ -175,7 +175,7 @@ def load_rows(
     report(f"Loading {written.event_count:,} events into PostgreSQL")
     with connect(settings) as connection, connection.cursor() as cursor:
         is_first = fill.is_empty(cursor)
-    keys = stage.copy_keys(spark, settings, written.files, only_repeated=is_first)
+    keys = stage.copy_keys(spark, settings, written, only_repeated=is_first)
     with connect(settings) as connection, connection.cursor() as cursor:
         replaced = replace.take_out(cursor, load_id, job.source, job.dates) if job.dates else 0
         counts = load.move(

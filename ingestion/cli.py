@@ -16,7 +16,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from ingestion import embedded, ledger, postgres, warehouse
-from ingestion.console import err, escaped, out, print_json, show_rows, show_steps
+from ingestion.console import err, escaped, examples, out, print_json, show_rows, show_steps
 from ingestion.dates import DateRange
 from ingestion.errors import ClickmartError, UsageError
 from ingestion.settings import Settings
@@ -59,7 +59,7 @@ ExportFolder = Annotated[
 # -- the main job --------------------------------------------------------------------------------
 
 
-@app.command()
+@app.command(epilog=examples("clickmart up", "clickmart up --sessions 50000 --days 180"))
 def up(
     users: People = 1_000,
     sessions: Sessions = 10_000,
@@ -80,7 +80,12 @@ def up(
     _show_up(settings, result)
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "clickmart generate --out shop --sessions 2000",
+        "clickmart generate --out bad --format csv --malformed-rate 0.05",
+    )
+)
 def generate(
     out_dir: Annotated[Path, typer.Option("--out", help="A new or empty folder.")],
     format_: Annotated[str, typer.Option("--format", help="csv, jsonl or parquet.")] = "parquet",
@@ -143,7 +148,13 @@ def generate(
     out.print(f"Load them: clickmart ingest {out_dir / 'events'} --source native")
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "clickmart ingest exports/2026-03/ --source ga4 --dry-run",
+        "clickmart ingest 'shop-*.csv.gz' --source my-shop.yml",
+        "clickmart ingest week.jsonl --source native --replace 2026-03-01:2026-03-07",
+    )
+)
 def ingest(
     paths: Annotated[list[str], typer.Argument(help="Files, folders or globs.")],
     source: Annotated[
@@ -199,7 +210,11 @@ def ingest(
     _show_load(result)
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "clickmart load --from-lake", "clickmart load --from-lake --from 2026-03-01 --to 2026-03-07"
+    )
+)
 def load(
     from_lake: Annotated[
         bool, typer.Option("--from-lake", help="Read the lake: it has the ledger too.")
@@ -214,8 +229,7 @@ def load(
 ) -> None:
     """Rebuild the database from the lake: raw, ledger and pre-aggregates, row by row.
 
-    All of it, as on a new server: clickmart load --from-lake. The events of some days:
-    clickmart load --from-lake --from 2026-03-01 --to 2026-03-07
+    All of it, as on a new server, or the events of some days alone.
     """
     from ingestion import rebuild
 
@@ -239,7 +253,7 @@ def load(
     out.print("The marts follow with: clickmart build")
 
 
-@app.command()
+@app.command(epilog=examples("clickmart forget --user u7", "clickmart forget --visitor v1 --json"))
 def forget(
     user: Annotated[str | None, typer.Option(metavar="ID", help="A user's id.")] = None,
     visitor: Annotated[str | None, typer.Option(metavar="ID", help="A visitor's id.")] = None,
@@ -247,7 +261,7 @@ def forget(
 ) -> None:
     """Erase a person for good: lake with its older versions, raw, quarantine and marts.
 
-    For example: clickmart forget --user u7. The files you loaded are yours and stay as they are.
+    The files you loaded are yours and stay as they are.
     """
     from ingestion import forget as forget_
 
@@ -298,7 +312,7 @@ def _dry_run(paths: list[str], source: str, as_json: bool) -> None:
         out.print(escaped(line))
 
 
-@mapping_app.command("init")
+@mapping_app.command("init", epilog=examples("clickmart mapping init shop.jsonl --out my-shop.yml"))
 def mapping_init(
     file: Annotated[Path, typer.Argument(help="A file of your events.")],
     out_file: Annotated[
@@ -320,7 +334,7 @@ def mapping_init(
 # -- what is there -------------------------------------------------------------------------------
 
 
-@app.command()
+@app.command(epilog=examples("clickmart loads --limit 5", "clickmart loads --json"))
 def loads(
     limit: Annotated[int, typer.Option(help="How many, the latest first.")] = 20,
     as_json: JsonFlag = False,
@@ -335,7 +349,13 @@ def loads(
     )
 
 
-@quarantine_app.command("show")
+@quarantine_app.command(
+    "show",
+    epilog=examples(
+        "clickmart quarantine show --reason invalid_event_ts",
+        "clickmart quarantine show --load 1 --limit 100 --json",
+    ),
+)
 def quarantine_show(
     load: Annotated[int | None, typer.Option(help="Of this load alone.")] = None,
     reason: Annotated[str | None, typer.Option(help="With this reason code alone.")] = None,
@@ -347,7 +367,13 @@ def quarantine_show(
     show_rows(rows, as_json, empty=_nothing_quarantined(load, reason))
 
 
-@quarantine_app.command("replay")
+@quarantine_app.command(
+    "replay",
+    epilog=examples(
+        "clickmart quarantine replay --source my-shop.yml",
+        "clickmart quarantine replay --load 1 --reason invalid_event_ts",
+    ),
+)
 def quarantine_replay(
     source: Annotated[
         str | None, typer.Option(help="Of this source alone; for a mapping, its file.")
@@ -377,7 +403,7 @@ def _nothing_quarantined(*chosen: Any) -> str:
     return "Nothing is quarantined." if is_all else "Nothing that fits is quarantined."
 
 
-@app.command()
+@app.command(epilog=examples("clickmart doctor", "clickmart doctor --json"))
 def doctor(as_json: JsonFlag = False) -> None:
     """What this machine has and lacks, and the command that mends it."""
     from ingestion import doctor as doctor_
@@ -397,7 +423,12 @@ def doctor(as_json: JsonFlag = False) -> None:
 # -- dbt -----------------------------------------------------------------------------------------
 
 
-@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    epilog=examples(
+        "clickmart build", "clickmart build --changed", "clickmart build -s +rpt_daily_kpis"
+    ),
+)
 def build(
     context: typer.Context,
     changed: Annotated[
@@ -420,7 +451,7 @@ def build(
     raise typer.Exit(code)
 
 
-@app.command()
+@app.command(epilog=examples("clickmart docs"))
 def docs() -> None:
     """Write the dbt documentation, with the lineage, as one HTML file."""
     settings = Settings.load()
@@ -430,7 +461,7 @@ def docs() -> None:
     out.print(f"{path}")
 
 
-@app.command()
+@app.command(epilog=examples("clickmart site", "clickmart site --png"))
 def site(
     png: Annotated[
         bool, typer.Option("--png", help="Also write pictures for slides, as PNG files.")
@@ -455,7 +486,10 @@ def site(
 # -- Tableau -------------------------------------------------------------------------------------
 
 
-@export_app.command("tableau")
+@export_app.command(
+    "tableau",
+    epilog=examples("clickmart export tableau", "clickmart export tableau --out my-tableau"),
+)
 def export_tableau(out_dir: ExportFolder = None) -> None:
     """Write a workbook, and a data source of each report, that log in to the database."""
     from ingestion.tableau import export
@@ -469,7 +503,7 @@ def export_tableau(out_dir: ExportFolder = None) -> None:
     out.print("Tableau asks for the password of clickmart_bi: clickmart db url --bi")
 
 
-@export_app.command("hyper")
+@export_app.command("hyper", epilog=examples("clickmart export hyper"))
 def export_hyper(out_dir: ExportFolder = None) -> None:
     """Write extracts, and a workbook that holds them: for Tableau Public, or to pass on."""
     from ingestion.tableau import export
@@ -484,19 +518,19 @@ def export_hyper(out_dir: ExportFolder = None) -> None:
 # -- the database --------------------------------------------------------------------------------
 
 
-@db_app.command("start")
+@db_app.command("start", epilog=examples("clickmart db start"))
 def db_start() -> None:
     """Start the embedded PostgreSQL and leave it running; make the schemas and roles."""
     _show_status(embedded.start(Settings.load()))
 
 
-@db_app.command("stop")
+@db_app.command("stop", epilog=examples("clickmart db stop"))
 def db_stop() -> None:
     """Stop the embedded PostgreSQL."""
     out.print("Stopped." if embedded.stop(Settings.load()) else "It was not running.")
 
 
-@db_app.command("status")
+@db_app.command("status", epilog=examples("clickmart db status", "clickmart db status --json"))
 def db_status(as_json: JsonFlag = False) -> None:
     """Where the database is, and whether it answers (exit code 1 if not)."""
     status = embedded.status(Settings.load())
@@ -508,7 +542,7 @@ def db_status(as_json: JsonFlag = False) -> None:
         raise typer.Exit(1)
 
 
-@db_app.command("url")
+@db_app.command("url", epilog=examples("clickmart db url --bi"))
 def db_url(
     bi: Annotated[bool, typer.Option("--bi", help="The read-only login for BI tools.")] = False,
 ) -> None:
@@ -516,7 +550,11 @@ def db_url(
     out.print(postgres.url(Settings.load(), for_bi=bi))
 
 
-@db_app.command("psql", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+@db_app.command(
+    "psql",
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    epilog=examples("clickmart db psql", "clickmart db psql -c 'table ops.loads' --csv"),
+)
 def db_psql(context: typer.Context) -> None:
     """Open psql on the database; further words go to psql."""
     with postgres.connect(Settings.load()):
@@ -554,7 +592,7 @@ def _show_up(settings: Settings, result: Any) -> None:
         "What next:",
         "  source .venv/bin/activate   then dbt run, dbt test and dbt build work as they are",
         "  clickmart loads             what was read, and what became of it",
-        "  clickmart ingest --help     events of your own (make clean first: do not mix them)",
+        "  docs/your-own-events.md     events of your own, in a warehouse of their own",
     ]
     for line in lines:
         out.print(line)

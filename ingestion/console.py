@@ -101,6 +101,11 @@ def _cell(name: str, value: Any) -> str:
     return escaped(text if is_whole else text[: LONGEST_CELL - 1] + "…")
 
 
+def examples(*commands: str) -> str:
+    """Return the end of a command's help: commands as they may be typed, one on each line."""
+    return "\n".join(["[bold]For example[/bold]", *commands])
+
+
 def print_json(value: Any) -> None:
     """Print a value as one line of JSON."""
     sys.stdout.write(json.dumps(value, default=str) + "\n")

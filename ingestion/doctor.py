@@ -53,7 +53,7 @@ def _packages(_: Settings) -> Iterator[Finding]:
         try:
             yield Finding(package, True, version(package))
         except PackageNotFoundError:
-            yield Finding(package, False, "not installed", "make setup")
+            yield Finding(package, False, "not installed", "python start.py setup")
 
 
 def _other_dbt(_: Settings) -> Iterator[Finding]:

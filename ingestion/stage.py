@@ -9,28 +9,30 @@ from __future__ import annotations
 
 import io
 import uuid
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from psycopg2 import sql
-from pyspark.sql import functions as F
 
 from ingestion import lake
 from ingestion.contract.arrow import arrow_fields
 from ingestion.contract.events import EVENT_COLUMNS, ITEM_COLUMNS, Column
 from ingestion.errors import DatabaseError
-from ingestion.postgres import connection_parameters
+from ingestion.postgres import connect, connection_parameters
 from ingestion.settings import Settings
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 BATCH_ROWS = 20_000
-HASHES_AT_ONCE = 2_000_000
+BATCHES_AHEAD = 4
 
 ORIGIN = (Column("file_id", "bigint"), Column("source_row", "bigint"))
 EVENTS = tuple(column for column in EVENT_COLUMNS if column.name != "load_id")
@@ -74,37 +76,43 @@ def drop_all(cursor: Any) -> None:
 
 
 def copy_keys(
-    spark: SparkSession,
-    settings: Settings,
-    files: Sequence[lake.LakeFile],
-    *,
-    only_repeated: bool,
+    spark: SparkSession, settings: Settings, written: lake.Written, *, only_repeated: bool
 ) -> Stage:
     """COPY the KEYS of a load's events; where `only_repeated`, of ids that may occur twice."""
-    paths = lake.paths(settings.lake, files, "events")
+    if only_repeated:
+        return _copy_repeated(settings, written)
+    paths = lake.paths(settings.lake, written.files, "events")
     if not paths:
         return Stage()
-    keys = spark.read.parquet(*paths).select(*[column.name for column in KEYS])
-    if only_repeated:  # hashes are narrower than ids; two ids of one hash do no harm
-        hashed = keys.withColumn("id_hash", F.xxhash64("event_id"))
-        # Counted first and handed back, so that no engine moves all keys about to join them.
-        repeated = _repeated(hashed, sum(f.row_count for f in files))
-        if not repeated.num_rows:
-            return Stage()
-        few = F.broadcast(spark.createDataFrame(repeated))
-        keys = hashed.join(few, "id_hash", "left_semi")
-    return copy_frame(keys, settings, KEYS)
+    return copy_frame(spark.read.parquet(*paths), settings, KEYS)
 
 
-def _repeated(hashed: DataFrame, row_count: int) -> pa.Table:
-    """Return the hashes that occur twice or more, counted in parts: groups take memory."""
-    parts = row_count // HASHES_AT_ONCE + 1
-    found = []
-    for part in range(parts):
-        own = hashed.where(F.abs(F.col("id_hash") % parts) == part)
-        counts = own.groupBy("id_hash").agg(F.count(F.lit(1)).alias("row_count"))
-        found.append(counts.where("row_count > 1").select("id_hash").toArrow())
-    return pa.concat_tables(found)
+def _copy_repeated(settings: Settings, written: lake.Written) -> Stage:
+    """COPY the keys of rows whose id's hash occurs twice; two ids of one hash do no harm."""
+    repeated = _repeated(written.id_hashes.values())
+    if not len(repeated):
+        return Stage()
+    batches = _keys_of(settings.lake, written, repeated)
+    with connect(settings) as connection, connection.cursor() as cursor:
+        name = copy_batches(cursor, KEYS, batches)
+        return Stage((name,), int(cursor.rowcount))
+
+
+def _repeated(hashes: Iterable[np.ndarray]) -> pa.Array:
+    """Return the hashes that occur twice or more."""
+    in_order = np.sort(np.concatenate([np.empty(0, np.int64), *hashes]))
+    return pa.array(np.unique(in_order[1:][in_order[1:] == in_order[:-1]]))
+
+
+def _keys_of(root: str, written: lake.Written, hashes: pa.Array) -> Iterator[pa.RecordBatch]:
+    """Yield the keys of the rows with these hashes of their ids."""
+    names = [column.name for column in KEYS]
+    for file in written.files:
+        if file.table == "events":
+            mask = pc.is_in(pa.array(written.id_hashes[file.path]), value_set=hashes)
+            if mask.true_count:
+                rows = pq.read_table(file.under(root), columns=names, partitioning=None)
+                yield from rows.select(names).filter(mask).to_batches()
 
 
 def copy_frame(frame: DataFrame, settings: Settings, columns: tuple[Column, ...]) -> Stage:
@@ -218,10 +226,23 @@ class _Stream(io.RawIOBase):
 
 def file_batches(paths: Iterable[str], names: Sequence[str]) -> Iterator[pa.RecordBatch]:
     """Yield the rows of lake files: the named columns, in this order."""
+    return _read_ahead(_file_batches(paths, names))
+
+
+def _file_batches(paths: Iterable[str], names: Sequence[str]) -> Iterator[pa.RecordBatch]:
     for path in paths:
         with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(BATCH_ROWS, columns=names):
+            for batch in file.iter_batches(BATCH_ROWS, columns=names, use_threads=False):
                 yield batch.select(names)
+
+
+def _read_ahead(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Yield the batches; a thread reads the next ones while PostgreSQL takes these."""
+    with ThreadPoolExecutor(1) as thread:
+        coming = deque(thread.submit(next, batches, None) for _ in range(BATCHES_AHEAD))
+        while (batch := coming.popleft().result()) is not None:
+            coming.append(thread.submit(next, batches, None))
+            yield batch
 
 
 def event_batches(paths: Iterable[str]) -> Iterator[pa.RecordBatch]:

@@ -63,7 +63,8 @@ def timestamp(column: Column, timezone: str | None = None) -> Parsed:
         "-", F.substring(raw, 1, 4), F.substring(raw, 5, 2), F.substring(raw, 7, 2)
     )
     value = (
-        F.when(raw.rlike(_ISO), _iso_time(raw))
+        F.when(raw.rlike(_ISO_UTC), raw.try_cast("timestamp"))
+        .when(raw.rlike(_ISO), _iso_time(raw))
         .when(raw.rlike(r"^[12][0-9]{7}$"), of_date.try_cast("timestamp"))
         .when(raw.rlike(_COUNT), _counted_time(raw))
     )
@@ -82,6 +83,8 @@ def corrected_time(received: Column, sent: Column, created: Column) -> Column:
     return F.timestamp_micros(F.unix_micros(received) - queued)
 
 
+# What most logs write, and every engine reads alike as it is.
+_ISO_UTC = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,6})?Z$"
 _ISO = (
     r"^[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.,][0-9]{1,9})?)?"
     r" ?([Zz]|UTC|GMT|[+-][0-9]{2}(:?[0-9]{2})?)?)?$"

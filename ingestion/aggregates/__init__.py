@@ -15,8 +15,9 @@ from psycopg2.extras import Json
 from ingestion import lake, stage
 from ingestion.aggregates import merge
 from ingestion.aggregates.compute import RATES, Computation, Staged
+from ingestion.aggregates.identity import stretches
 from ingestion.aggregates.merge import UUID_COLUMNS
-from ingestion.aggregates.tables import KEYS, TABLES, aggregates, identified, narrowed
+from ingestion.aggregates.tables import KEYS, TABLES, aggregates, narrowed
 from ingestion.errors import UsageError
 from ingestion.postgres import connect
 from ingestion.settings import PROJECT_DIR, Settings
@@ -30,11 +31,11 @@ __all__ = [
     "UUID_COLUMNS",
     "aggregates",
     "definitions",
-    "identified",
     "invalidate",
     "is_behind",
     "narrowed",
     "refresh",
+    "stretches",
 ]
 
 DEFINING_VARS = (
@@ -145,7 +146,7 @@ def _fill(cursor: Any, name: str, staged: Staged) -> None:
     after = staged.after[name]
     stage.check(cursor, after)
     if staged.before is None:
-        merge.replace(cursor, name, TABLES[name], after.tables)
+        merge.replace(cursor, name, TABLES[name], KEYS[name], after.tables)
         return
     before = staged.before[name]
     stage.check(cursor, before)

@@ -14,7 +14,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from ingestion import lake, stage
-from ingestion.aggregates.tables import TABLES, aggregates, identified, narrowed
+from ingestion.aggregates.identity import stretches
+from ingestion.aggregates.tables import TABLES, aggregates, narrowed
 from ingestion.aggregates.touched import new_visitors, touched_visitors, visitor_links
 from ingestion.postgres import connect
 from ingestion.settings import PROJECT_DIR, Settings
@@ -54,7 +55,7 @@ class Computation:
     def whole(self) -> Staged:
         """Stage the pre-aggregates of all events."""
         events = narrowed(self._without_duplicates(self._events()))
-        return Staged(after=self._stages(self._in_parts(events, "events"), "identified"))
+        return Staged(after=self._stages(self._in_parts(events, "events"), "after"))
 
     def touched(self, load_ids: Sequence[int]) -> Staged | None:
         """Stage the pre-aggregates of the visitors the loads touch, before and after the loads.
@@ -84,40 +85,41 @@ class Computation:
 
     def _stages(self, events: DataFrame, name: str) -> Stages:
         variables = self.settings.dbt_vars
-        found = self._identified(events, name)
+        found = self._stretches(events, name)
         rates = self.spark.createDataFrame(
             _exchange_rates(), "currency string, valid_from string, rate string"
         )
+
+        def kept(frame: DataFrame, of: str) -> DataFrame:
+            return self._written(frame, f"{of}_{name}")
+
         return {
             table: stage.copy_frame(frame, self.settings, TABLES[table])
-            for table, frame in aggregates(found, rates, variables).items()
+            for table, frame in aggregates(events, found, rates, variables, kept).items()
         }
 
     # -- computed once -----------------------------------------------------------------------------
     # Each step is written and read again: `persist` does nothing on Sail, and what is computed
     # twice is sorted twice.
 
-    def _written(self, frame: DataFrame, name: str) -> DataFrame:
+    def _written(self, frame: DataFrame, name: str, *partitions: str) -> DataFrame:
         path = f"{self.folder}/{name}"
-        frame.write.parquet(path)
+        frame.write.option("compression", "snappy").partitionBy(*partitions).parquet(path)
+        Path(path).mkdir(exist_ok=True)  # Sail makes no folder where there are no rows
         return self.spark.read.schema(frame.schema).parquet(path)
 
     def _in_parts(self, events: DataFrame, name: str) -> DataFrame:
         """Write events by `part`, each with all events of its visitors."""
         part = F.abs(F.xxhash64("visitor_id") % self._part_count).cast("int")
-        frame = events.withColumn("part", part)
-        path = f"{self.folder}/{name}"
-        frame.write.partitionBy("part").parquet(path)
-        Path(path).mkdir(exist_ok=True)  # Sail makes no folder where there are no rows
-        return self.spark.read.schema(frame.schema).parquet(path)
+        return self._written(events.withColumn("part", part), name, "part")
 
-    def _identified(self, events: DataFrame, name: str) -> DataFrame:
-        """Identify events part by part, so that the memory it takes has a limit."""
+    def _stretches(self, events: DataFrame, name: str) -> DataFrame:
+        """Compute the stretches part by part, so that the memory it takes has a limit."""
         paths = []
         for part in range(self._part_count):
             own = events.where(F.col("part") == part).drop("part")
-            frame = identified(own, self.settings.dbt_vars)
-            paths.append(f"{self.folder}/{name}/{part}")
+            frame = stretches(own, self.settings.dbt_vars)
+            paths.append(f"{self.folder}/stretches_{name}/{part}")
             frame.write.parquet(paths[-1])
         return self.spark.read.schema(frame.schema).parquet(*paths)
 

@@ -12,11 +12,23 @@ from ingestion.contract.events import Column
 UUID_COLUMNS = ("session_id", "user_key")
 
 
-def replace(cursor: Any, name: str, columns: Sequence[Column], stages: Sequence[str]) -> None:
+def replace(
+    cursor: Any,
+    name: str,
+    columns: Sequence[Column],
+    keys: Sequence[str],
+    stages: Sequence[str],
+) -> None:
     """Let the table hold the staged rows and no others."""
     table = sql.Identifier("raw", name)
     cursor.execute(sql.SQL("delete from {}").format(table))
-    cursor.execute(sql.SQL("insert into {} {}").format(table, _staged(name, columns, stages)))
+    # In the order of its key an index grows at its end, in half the time.
+    insert = sql.SQL("insert into {} select * from ({}) as staged order by {}").format(
+        table,
+        _staged(name, columns, stages),
+        sql.SQL(", ").join(map(sql.Identifier, keys)),
+    )
+    cursor.execute(insert)
     cursor.execute(sql.SQL("analyze {}").format(table))
 
 

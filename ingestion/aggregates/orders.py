@@ -6,15 +6,29 @@ from pyspark.sql import Column as SparkColumn
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
+from ingestion.aggregates.identity import user_key
 from ingestion.aggregates.keys import date, key
 
 UNUSABLE_ORDER_IDS = ("", "(not set)", "0", "null", "undefined", "none")
 MONEY = "decimal(38,4)"  # sums: a valid line alone may be worth 1e15
 
 
-def priced_orders(events: DataFrame, rates: DataFrame, zone: str, currency: str) -> DataFrame:
+def purchases(events: DataFrame, stretches: DataFrame, visitors: DataFrame) -> DataFrame:
+    """Return the purchase events, each with its session, its user and the key of its order."""
+    bought = events.where("event_type = 'purchase'")
+    sessions = stretches.where("purchase_event_id is not null").select(
+        F.col("purchase_event_id").alias("event_id"), "session_number"
+    )
+    return (
+        bought.join(sessions, "event_id")
+        .join(visitors, "visitor_id")
+        .withColumn("user_key", user_key(F.coalesce("user_id", "latest_user_id")))
+        .withColumn("order_key", order_key())
+    )
+
+
+def priced_orders(bought: DataFrame, rates: DataFrame, zone: str, currency: str) -> DataFrame:
     """Return one row per order: where its first purchase event stands, and its gross amount."""
-    bought = purchases(events)
     first = F.struct("event_micros", "event_id")
     orders = bought.groupBy("order_key").agg(
         *[
@@ -42,11 +56,6 @@ def priced_orders(events: DataFrame, rates: DataFrame, zone: str, currency: str)
     return converted(
         priced.withColumn("order_date", date(F.col("event_micros"), zone)), rates, currency
     )
-
-
-def purchases(events: DataFrame) -> DataFrame:
-    """Return the purchase events, each with the key of its order."""
-    return events.where("event_type = 'purchase'").withColumn("order_key", order_key())
 
 
 def order_lines(bought: DataFrame) -> DataFrame:

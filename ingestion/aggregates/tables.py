@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pyspark.sql import Column as SparkColumn
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from ingestion.aggregates.identity import (
-    user_in_order,
-    user_key,
-    with_bots,
-    with_sessions,
-    with_users,
-)
+from ingestion.aggregates.identity import count_type, sessions_of, user_key, user_of, visitors_of
 from ingestion.aggregates.keys import SEPARATOR, date
 from ingestion.aggregates.orders import MONEY, order_lines, priced_orders, purchases
 from ingestion.contract.events import Column
@@ -93,60 +87,60 @@ def narrowed(events: DataFrame, *also: str) -> DataFrame:
     )
 
 
-def identified(events: DataFrame, variables: Mapping[str, Any]) -> DataFrame:
-    """Return narrowed, deduplicated events with their user, session and bot flag."""
-    found = with_bots(with_sessions(with_users(events), variables), variables)
-    return found.drop("load_id", "source_session_id", "is_bot", "is_flagged")
-
-
 def aggregates(
-    events: DataFrame, rates: DataFrame, variables: Mapping[str, Any]
+    events: DataFrame,
+    stretches: DataFrame,
+    rates: DataFrame,
+    variables: Mapping[str, Any],
+    kept: Callable[[DataFrame, str], DataFrame],
 ) -> dict[str, DataFrame]:
-    """Return the four pre-aggregates of identified events, by table name."""
+    """Return the four pre-aggregates of narrowed events and their stretches, by table name.
+
+    `kept` is given what is used more than once, with a name, and may return it computed.
+    """
     zone = str(variables["reporting_timezone"])
-    orders = priced_orders(events, rates, zone, str(variables["reporting_currency"]))
+    sessions = kept(sessions_of(stretches), "sessions")
+    visitors = kept(visitors_of(sessions, variables), "visitors")
+    bought = kept(purchases(events, stretches, visitors), "purchases")
+    priced = priced_orders(bought, rates, zone, str(variables["reporting_currency"]))
+    orders = kept(priced, "orders")
     is_counted = ~F.col("is_bot_visitor") if variables["exclude_bots"] else F.lit(True)
-    counted, counted_orders = events.where(is_counted), orders.where(is_counted)
-    lines = order_lines(purchases(events))
+    counted_orders, counted_visitors = orders.where(is_counted), visitors.where(is_counted)
+    counted = stretches.join(counted_visitors, "visitor_id")
+    seen = events.join(visitors.where(~is_counted), "visitor_id", "left_anti")
     return {
-        "agg_sessions": agg_sessions(events, orders),
+        "agg_sessions": agg_sessions(sessions, visitors, orders),
         "agg_users": agg_users(counted, counted_orders),
-        "agg_products": agg_products(counted, lines, counted_orders, zone),
-        "agg_daily_metrics": agg_daily_metrics(counted, counted_orders, zone),
+        "agg_products": agg_products(seen, order_lines(bought), counted_orders, zone),
+        "agg_daily_metrics": agg_daily_metrics(counted, counted_orders),
     }
 
 
-def agg_sessions(events: DataFrame, orders: DataFrame) -> DataFrame:
+def agg_sessions(sessions: DataFrame, visitors: DataFrame, orders: DataFrame) -> DataFrame:
     """Return one row per session, bots included."""
-    in_order = F.struct("event_micros", "event_id")
-    sessions = events.groupBy("visitor_id", "session_number").agg(
-        F.min_by("event_id", in_order).alias("first_event_id"),
-        F.max(user_in_order())["user_id"].alias("own_user_id"),
-        F.max("latest_user_id").alias("latest_user_id"),
-        F.timestamp_micros(F.min("event_micros")).alias("started_at"),
-        F.timestamp_micros(F.max("event_micros")).alias("ended_at"),
-        F.count(F.lit(1)).alias("event_count"),
-        _count_type("product_view").alias("product_view_count"),
-        _count_type("add_to_cart").alias("add_to_cart_count"),
-        F.max("is_bot_visitor").alias("is_bot"),
-    )
     counts = orders.groupBy("visitor_id", "session_number").agg(
         F.count(F.lit(1)).alias("order_count")
     )
+    user_id = F.coalesce(user_of(F.col("last_user")), F.col("latest_user_id"))
     return (
-        sessions.join(counts, ["visitor_id", "session_number"], "left")
+        sessions.join(visitors, "visitor_id")
+        .join(counts, ["visitor_id", "session_number"], "left")
         .withColumn("session_id", F.md5(F.concat_ws(SEPARATOR, "visitor_id", "first_event_id")))
-        .withColumn("user_key", user_key(F.coalesce("own_user_id", "latest_user_id")))
+        .withColumn("user_key", user_key(user_id))
+        .withColumn("started_at", F.timestamp_micros("first_micros"))
+        .withColumn("ended_at", F.timestamp_micros("last_micros"))
         .withColumn("order_count", F.coalesce("order_count", F.lit(0)).cast("bigint"))
+        .withColumn("is_bot", F.col("is_bot_visitor"))
     )
 
 
-def agg_users(events: DataFrame, orders: DataFrame) -> DataFrame:
+def agg_users(stretches: DataFrame, orders: DataFrame) -> DataFrame:
     """Return one row per user, by the events' own user key."""
-    users = events.groupBy("user_key").agg(
-        F.timestamp_micros(F.min("event_micros")).alias("first_seen_at"),
-        F.timestamp_micros(F.max("event_micros")).alias("last_seen_at"),
-        F.count(F.lit(1)).alias("event_count"),
+    by_user = stretches.withColumn("user_key", user_key(F.coalesce("user_id", "latest_user_id")))
+    users = by_user.groupBy("user_key").agg(
+        F.timestamp_micros(F.min("first_micros")).alias("first_seen_at"),
+        F.timestamp_micros(F.max("last_micros")).alias("last_seen_at"),
+        F.sum("event_count").cast("bigint").alias("event_count"),
     )
     bought = orders.groupBy("user_key").agg(
         F.count(F.lit(1)).alias("order_count"), _revenue().alias("revenue_amount")
@@ -159,16 +153,14 @@ def agg_products(events: DataFrame, lines: DataFrame, orders: DataFrame, zone: s
     touched = (
         events.where("event_type in ('product_view', 'add_to_cart')")
         .select(
-            "event_micros",
+            date(F.col("event_micros"), zone).alias("metric_date"),
             "event_type",
-            "event_id",
-            F.explode("items.product_id").alias("product_id"),
+            F.explode(F.array_distinct("items.product_id")).alias("product_id"),
         )
-        .distinct()
-        .groupBy(date(F.col("event_micros"), zone).alias("metric_date"), "product_id")
+        .groupBy("metric_date", "product_id")
         .agg(
-            _count_type("product_view").alias("view_count"),
-            _count_type("add_to_cart").alias("add_to_cart_count"),
+            count_type("product_view").alias("view_count"),
+            count_type("add_to_cart").alias("add_to_cart_count"),
         )
     )
     bought = (
@@ -179,21 +171,20 @@ def agg_products(events: DataFrame, lines: DataFrame, orders: DataFrame, zone: s
     return _filled(touched.join(bought, ["metric_date", "product_id"], "full"), "agg_products")
 
 
-def agg_daily_metrics(events: DataFrame, orders: DataFrame, zone: str) -> DataFrame:
+def agg_daily_metrics(stretches: DataFrame, orders: DataFrame) -> DataFrame:
     """Return one row per day with events, sessions or orders."""
-    by_event = events.groupBy(date(F.col("event_micros"), zone).alias("metric_date")).agg(
-        F.count(F.lit(1)).alias("event_count"),
-        F.count_distinct("visitor_id").alias("visitor_count"),
-        F.sum("starts_session").cast("bigint").alias("session_count"),
+    by_visitor = stretches.groupBy("metric_date", "visitor_id").agg(
+        F.sum("event_count").alias("event_count"), F.sum("session_count").alias("session_count")
+    )
+    by_event = by_visitor.groupBy("metric_date").agg(
+        F.sum("event_count").cast("bigint").alias("event_count"),
+        F.count(F.lit(1)).alias("visitor_count"),
+        F.sum("session_count").cast("bigint").alias("session_count"),
     )
     by_order = orders.groupBy(F.col("order_date").alias("metric_date")).agg(
         F.count(F.lit(1)).alias("order_count"), _revenue().alias("revenue_amount")
     )
     return _filled(by_event.join(by_order, "metric_date", "left"), "agg_daily_metrics")
-
-
-def _count_type(event_type: str) -> SparkColumn:
-    return F.count(F.when(F.col("event_type") == event_type, 1))
 
 
 def _revenue() -> SparkColumn:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -24,18 +25,28 @@ if TYPE_CHECKING:
 ROWS_PER_FILE = 250_000
 ROWS_IN_MEMORY = 500_000
 ROWS_SORTED_AT_ONCE = 100_000
+# A dictionary of values that never come twice is made in vain, and costs as much as the rest.
+DISTINCT = {"event_id", "event_ts", "received_at", "source_row", "record"}
+
+ID_HASH = "id_hash"
+
+HASHED_EVENTS = SCHEMAS["events"].append(pa.field(ID_HASH, pa.int64()))
 
 WRITTEN_SCHEMA = (
     "table_name string, path string, event_date string, row_count bigint, byte_count bigint, "
-    "rows_by_file string, reasons string, repairs string"
+    "id_hashes binary, rows_by_file string, reasons string, repairs string"
 )
 
 
 @dataclass(frozen=True)
 class Written:
-    """What a load wrote: its files, rows by input file, and rows by reason and by repair."""
+    """What a load wrote: its files, rows by input file, and rows by reason and by repair.
+
+    `id_hashes` holds, by file of events, a hash of each row's event id: equal ids, equal hashes.
+    """
 
     files: tuple[LakeFile, ...]
+    id_hashes: dict[str, np.ndarray]
     rows_by_file: dict[int, int]
     reasons: dict[str, int]
     repairs: dict[str, int]
@@ -45,8 +56,11 @@ class Written:
 
 def write(validated: Iterable[DataFrame], lake: str, load_id: int) -> Written:
     """Write validated events, good and bad, as uncommitted files of the load; a frame at a time."""
+    from pyspark.sql import functions as F
+
     task = _writer(lake, load_id)
-    rows = [row for frame in validated for row in frame.mapInArrow(task, WRITTEN_SCHEMA).collect()]
+    hashed = (frame.withColumn(ID_HASH, F.xxhash64("event_id")) for frame in validated)
+    rows = [row for frame in hashed for row in frame.mapInArrow(task, WRITTEN_SCHEMA).collect()]
     files = tuple(
         LakeFile(r.table_name, r.path, r.event_date, r.row_count, r.byte_count)
         for r in sorted(
@@ -56,6 +70,7 @@ def write(validated: Iterable[DataFrame], lake: str, load_id: int) -> Written:
     by_file = _summed(row.rows_by_file for row in rows)
     return Written(
         files=files,
+        id_hashes={r.path: np.frombuffer(r.id_hashes, np.int64) for r in rows if r.id_hashes},
         rows_by_file={int(key): count for key, count in by_file.items()},
         reasons=_summed(row.reasons for row in rows),
         repairs=_summed(row.repairs for row in rows),
@@ -108,6 +123,7 @@ class _Sink:
         self._waiting: dict[str | None, list[pa.Table]] = defaultdict(list)
         self._rows: dict[str | None, int] = defaultdict(int)
         self._files: list[LakeFile] = []
+        self._id_hashes: list[bytes] = []
         self._rows_by_file: dict[int, int] = defaultdict(int)
         self._reasons: dict[str, int] = defaultdict(int)
         self._repairs: dict[str, int] = defaultdict(int)
@@ -125,11 +141,10 @@ class _Sink:
         table = pa.Table.from_batches(self._incoming).combine_chunks()
         self._incoming, self._incoming_rows = [], 0
         self._count(table)
-        is_good = pc.equal(pc.list_value_length(table["reasons"]), 0)
-        good = table.filter(is_good)
-        self._keep(None, table.filter(pc.invert(is_good)), SCHEMAS["quarantine"])
-        for date, rows in _by_date(good):
-            self._keep(date, rows, SCHEMAS["events"])
+        good, bad = _by_date(table)
+        self._keep(None, bad, SCHEMAS["quarantine"])
+        for date, rows in good:
+            self._keep(date, rows, HASHED_EVENTS)
 
     def finish(self) -> pa.RecordBatch:
         """Write what waits; return a row per file, the first with the counts."""
@@ -146,6 +161,7 @@ class _Sink:
                 "event_date": [f.event_date for f in files] or [None],
                 "row_count": [f.row_count for f in files] or [0],
                 "byte_count": [f.byte_count for f in files] or [0],
+                "id_hashes": self._id_hashes or [b""],
                 "rows_by_file": [rows for rows, _, _ in counts],
                 "reasons": [reasons for _, reasons, _ in counts],
                 "repairs": [repairs for _, _, repairs in counts],
@@ -157,6 +173,7 @@ class _Sink:
                     ("event_date", pa.string()),
                     ("row_count", pa.int64()),
                     ("byte_count", pa.int64()),
+                    ("id_hashes", pa.binary()),
                     ("rows_by_file", pa.string()),
                     ("reasons", pa.string()),
                     ("repairs", pa.string()),
@@ -191,24 +208,46 @@ class _Sink:
         path = folder / f"{uuid.uuid4().hex}.parquet"
         target = self._lake / table / path
         target.parent.mkdir(parents=True, exist_ok=True)
+        self._id_hashes.append(b"")
+        if table == "events":
+            self._id_hashes[-1] = rows[ID_HASH].to_numpy().tobytes()
+            rows = rows.drop_columns([ID_HASH])
         # Statistics of other columns than the time exclude no file: ids lie at random.
         timed = [name for name in ("event_ts",) if name in rows.schema.names]
         pq.write_table(
-            rows, target, compression="zstd", use_dictionary=True, write_statistics=timed
+            rows,
+            target,
+            compression="zstd",
+            use_dictionary=_repeating(rows.schema),
+            write_statistics=timed,
         )
         self._files.append(
             LakeFile(table, path.as_posix(), key, rows.num_rows, target.stat().st_size)
         )
 
 
-def _by_date(events: pa.Table) -> Iterator[tuple[str, pa.Table]]:
-    if events.num_rows == 0:
-        return
-    dates = events["event_ts"].cast(pa.timestamp("us")).cast(pa.date32(), safe=False)
-    order = pc.sort_indices(dates.cast(pa.int32()))
-    events, dates = events.take(order), dates.take(order)
-    start = 0
+def _by_date(table: pa.Table) -> tuple[list[tuple[str, pa.Table]], pa.Table]:
+    """Return the good rows by date, and the bad ones; all of them are moved but once."""
+    is_good = pc.equal(pc.list_value_length(table["reasons"]), 0)
+    dates = table["event_ts"].cast(pa.timestamp("us")).cast(pa.date32(), safe=False)
+    dates = pc.if_else(is_good, dates, None)
+    order = pc.sort_indices(dates.cast(pa.int32()))  # nulls come last
+    table, dates = table.take(order), dates.take(order).drop_null()
+    start, found = 0, []
     runs = pc.run_end_encode(dates.combine_chunks())
     for date, end in zip(runs.values.to_pylist(), runs.run_ends.to_pylist(), strict=True):
-        yield date.isoformat(), events.slice(start, end - start)
+        found.append((date.isoformat(), table.slice(start, end - start)))
         start = end
+    return found, table.slice(start)
+
+
+def _repeating(schema: pa.Schema) -> list[str]:
+    """Return the columns, by their paths in a Parquet file, whose values are worth a dictionary."""
+    paths = []
+    for field in schema:
+        inner = field.type.value_type if pa.types.is_list(field.type) else None
+        if inner is None:
+            paths.append(field.name)
+        elif pa.types.is_struct(inner):
+            paths += [f"{field.name}.list.element.{f.name}" for f in inner]
+    return [path for path in paths if path not in DISTINCT]

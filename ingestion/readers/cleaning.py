@@ -86,11 +86,18 @@ def cleaned_array(values: pa.Array) -> tuple[pa.Array, dict[str, pa.Array]]:
             [v is not None and not _is_utf8(v) for v in raw], pa.bool_()
         )
         values = pa.array(texts, pa.string())
-    has_nul = pc.fill_null(pc.match_substring(values, "\0"), False)
-    if pc.any(has_nul).as_py():
-        values = pc.replace_substring(values, "\0", "")
-        masks[NUL_REMOVED] = has_nul
+    if _may_hold_nul(values):
+        has_nul = pc.fill_null(pc.match_substring(values, "\0"), False)
+        if pc.any(has_nul).as_py():
+            values = pc.replace_substring(values, "\0", "")
+            masks[NUL_REMOVED] = has_nul
     return values, masks
+
+
+def _may_hold_nul(values: pa.Array) -> bool:
+    """Return whether a NUL is among the bytes of the texts: far quicker than to ask each text."""
+    data = values.buffers()[2]
+    return data is not None and b"\0" in data.to_pybytes()
 
 
 def cleaned_json(values: pa.Array) -> tuple[pa.Array, dict[str, pa.Array]]:

@@ -131,5 +131,5 @@ def _plotly_script() -> Path:
     """Return the script inside the package, without importing it."""
     spec = importlib.util.find_spec("plotly")
     if spec is None or spec.origin is None:
-        raise ClickmartError("The package plotly is missing. Mend it: make setup")
+        raise ClickmartError("The package plotly is missing. Mend it: python start.py setup")
     return Path(spec.origin).parent / "package_data" / PLOTLY

@@ -108,6 +108,25 @@ def test_of_a_repeated_event_the_first_received_is_kept_with_its_items_alone(
     ) == [(14 + i, row["event_id"]) for i, row in enumerate(old)]
 
 
+def test_a_repeated_event_is_found_in_other_files_and_dates_but_not_among_bad_rows(
+    ingest: Any, event: Any, query: Query, tmp_path: Path
+) -> None:
+    folder = tmp_path / "days"
+    folder.mkdir()
+    for day in range(1, 5):
+        ts = f"2026-03-0{day}T10:00:00Z"
+        rows = [event(event_id=id_, event_ts=ts) for id_ in ("twin", f"own{day}")]
+        rows.append(event(event_id="twin", visitor_id=None))
+        text = "".join(json.dumps(row) + "\n" for row in rows)
+        (folder / f"{day}.jsonl").write_text(text)
+    result = ingest(folder, max_quarantined=100)
+    assert (result.loaded, result.duplicate, result.quarantined) == (5, 3, 4)
+    assert query("select event_id from raw.events order by 1") == [
+        *((f"own{day}",) for day in range(1, 5)),
+        ("twin",),
+    ]
+
+
 KEYS = (
     "select conrelid::regclass::text, pg_get_constraintdef(oid) from pg_constraint "
     "where contype = 'p' and conrelid in ('raw.events'::regclass, 'raw.event_items'::regclass) "

@@ -40,7 +40,8 @@ def frames(spark: Any, events: list[dict[str, Any]], **changes: Any) -> dict[str
     rates = spark.createDataFrame(RATES, "currency string, valid_from string, rate string")
     variables = {**VARIABLES, **changes}
     narrow = aggregates.narrowed(spark.createDataFrame(rows, schema))
-    found = aggregates.aggregates(aggregates.identified(narrow, variables), rates, variables)
+    stretches = aggregates.stretches(narrow, variables)
+    found = aggregates.aggregates(narrow, stretches, rates, variables, kept=lambda frame, _: frame)
     return {name: frame.collect() for name, frame in found.items()}
 
 
@@ -83,6 +84,26 @@ def test_a_late_login_names_the_visitors_earlier_events(spark: Any) -> None:
     assert users == {key("user", "u1"): 2, key("visitor", "v2"): 1}
 
 
+def test_the_last_user_of_a_visitor_is_told_by_the_order_of_events(spark: Any) -> None:
+    early = [at(i, f"a{i:02}", user_id=f"u{9 - i % 10}") for i in range(12)]
+    found = frames(spark, [*early, at(11, "b", user_id="u2"), at(9000, "c")])
+    users = {row.session_id: row.user_key for row in found["agg_sessions"]}
+    assert users == {key("v1", "a00"): key("user", "u2"), key("v1", "c"): key("user", "u2")}
+
+
+@pytest.mark.both_engines
+def test_orders_count_where_their_events_stand_among_others_of_one_time(spark: Any) -> None:
+    bought = [
+        at(1800.5, name, event_type="purchase", user_id=user)
+        for name, user in (("b", "u1"), ("c", "u2"), ("d", "u1"))
+    ]
+    found = frames(spark, [at(0, "a"), *bought])
+    orders = {row.session_id: (row.event_count, row.order_count) for row in found["agg_sessions"]}
+    assert orders == {key("v1", "a"): (1, 0), key("v1", "b"): (3, 3)}
+    users = {row.user_key: (row.event_count, row.order_count) for row in found["agg_users"]}
+    assert users == {key("user", "u1"): (3, 2), key("user", "u2"): (1, 1)}
+
+
 def test_an_order_shown_twice_counts_once_and_at_its_first_price(spark: Any) -> None:
     order = {"event_type": "purchase", "order_id": "o1", "items": [{"unit_price": "5"}]}
     found = frames(
@@ -121,13 +142,16 @@ def test_bots_are_found_by_name_and_by_pace_and_left_out(spark: Any) -> None:
     events = [at(i * 0.9, f"fast{i:02}", "fast") for i in range(50)]
     events += [at(i * 1.0, f"slow{i:02}", "slow") for i in range(50)]
     events += [at(i * 0.9, f"few{i:02}", "few") for i in range(49)]
-    events += [at(0, "named", "named", is_bot=True), at(9999, "named2", "named")]
+    viewed = {"event_type": "product_view", "items": [{}, {}]}
+    events += [at(0, "named", "named", is_bot=True), at(9999, "named2", "named", **viewed)]
     found = frames(spark, events)
     bots = {row.visitor_id for row in found["agg_sessions"] if row.is_bot}
     assert bots == {"fast", "named"}
     assert found["agg_daily_metrics"][0].visitor_count == 2
+    assert found["agg_products"] == []
     kept = frames(spark, events, exclude_bots=False)
     assert kept["agg_daily_metrics"][0].visitor_count == 4
+    assert [row.view_count for row in kept["agg_products"]] == [1]
 
 
 def test_an_order_belongs_to_who_gave_it_first_also_when_that_was_a_bot(spark: Any) -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import re
+import shlex
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from typer.main import get_command
+from typer.testing import CliRunner
 
 from ingestion.adapters import ADAPTERS
 from ingestion.contract.rules import RULES
@@ -24,6 +29,9 @@ CLICKMART = re.compile(r"(?:^|[`;($|&])[ $]*clickmart ([a-z][a-z ]*)(?= |$|`|\))
 MODEL = re.compile(r"`((?:stg|int|fct|dim|rpt)_[a-z_]+)`")
 # A folder of somebody's machine. The notebook image's own home is none.
 MACHINE_PATH = re.compile(r"(?<![\w.~-])/(?:work|tmp|root|Users|home/(?!jovyan\b)\w+)/\w")
+# What a dbt command selects, without the pluses around it; MODEL stands for one of the reader's.
+SELECTED = re.compile(r"\bdbt \w+ -s ([^`\n\"#]+)")
+SAVED = re.compile(r"`[\w/]+/(\w+)\.(?:sql|yml)`")
 # The worked example of a new model.
 EXAMPLE_MODELS = {"fct_search_terms"}
 
@@ -114,6 +122,62 @@ FLAGS = _flags()
 def test_every_model_named_exists(path: Path) -> None:
     models = {file.stem for file in (PROJECT_DIR / "warehouse" / "models").rglob("*.sql")}
     assert set(MODEL.findall(path.read_text())) - models - EXAMPLE_MODELS == set()
+
+
+@by_name
+def test_what_a_dbt_command_selects_exists(path: Path) -> None:
+    known = {"MODEL", *EXAMPLE_MODELS, *SAVED.findall(path.read_text())}
+    for folder in ("warehouse", "analyses", "seeds", "tests/dbt"):
+        known |= {file.stem for file in (PROJECT_DIR / folder).rglob("*")}
+    unknown = []
+    for words in SELECTED.findall(code_of(path)):
+        names = itertools.takewhile(lambda word: not word.startswith("-"), words.split())
+        parts = [part for name in names for part in name.split(",") if ":" not in part]
+        unknown += [part for part in parts if re.sub(r"^\d*\+|\+\d*$", "", part) not in known]
+    assert unknown == []
+
+
+def test_every_document_can_be_reached_from_the_readme() -> None:
+    waiting, reached = [PROJECT_DIR / "README.md"], set()
+    while waiting:
+        path = waiting.pop()
+        if path in reached:
+            continue
+        reached.add(path)
+        links = {link.partition("#")[0] for link in LINK.findall(FENCE.sub("", path.read_text()))}
+        targets = [(path.parent / link).resolve() for link in links if link and "://" not in link]
+        waiting += [t for t in targets if t.suffix == ".md"]
+        waiting += [file for t in targets if t.is_dir() for file in t.glob("*.md")]
+    assert set(DOCS) - reached == set()
+
+
+def commands() -> Iterator[tuple[str, Any]]:
+    """Every command that does something, by its words."""
+    from ingestion.cli import app
+
+    waiting = [("clickmart", get_command(app))]
+    while waiting:
+        words, command = waiting.pop()
+        below = getattr(command, "commands", {})
+        waiting += [(f"{words} {name}", one) for name, one in below.items()]
+        if not below:
+            yield words, command
+
+
+@pytest.mark.parametrize(("words", "command"), list(commands()), ids=lambda value: str(value))
+def test_every_help_ends_with_examples_that_would_run(words: str, command: Any) -> None:
+    """They parse, and stand whole on a line of a terminal of 80 columns."""
+    from ingestion.cli import app
+
+    heading, *examples = (command.epilog or "").split("\n")
+    assert heading == "[bold]For example[/bold]"
+    assert examples
+    said = CliRunner().invoke(app, [*words.split()[1:], "--help"], env={"COLUMNS": "80"}).output
+    lines = {line.strip() for line in said.splitlines()}
+    for example in examples:
+        assert f"{example} ".startswith(f"{words} ")
+        assert example in lines
+        command.make_context(words, shlex.split(example)[len(words.split()) :])
 
 
 def test_the_reason_codes_are_those_of_the_contract() -> None:
