@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+COMPILE := uv pip compile --quiet --universal --python-version 3.10 --no-emit-index-url \
+	--no-emit-find-links --custom-compile-command "make lock"
 # Each worker has a PostgreSQL and an engine of its own, and the tests of a file share what they
 # made: so files, in their order, the short ones last, go to whoever is free.
 WORKERS = $(shell n=$$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN); echo $$((n < 4 ? n : 4)))
@@ -55,8 +57,8 @@ docs: $(READY) ## The dbt documentation with lineage, as one HTML file
 score: $(READY) ## Score the marts against the generator's truth, row by row, at a million events
 	@$(BIN)/python benchmarks/score.py $(ARGS)
 
-bench: $(READY) ## Measure the figures of the README on this machine
-	@$(BIN)/python benchmarks/run.py $(ARGS)
+bench: $(READY) ## Measure on this machine, and write docs/benchmarks.md anew
+	@$(BIN)/python -m benchmarks.run $(ARGS)
 
 stop: $(READY) ## Stop the embedded PostgreSQL
 	@$(BIN)/clickmart db stop
@@ -65,6 +67,6 @@ clean: ## Remove the environment and all local state: the database and the lake 
 	@if [ -x $(BIN)/clickmart ]; then $(BIN)/clickmart db stop || true; fi
 	rm -rf $(VENV) .clickmart target logs
 
-lock: ## Compile requirements.txt from the ranges in pyproject.toml (needs uv)
-	uv pip compile --quiet --universal --python-version 3.10 --no-emit-index-url --no-emit-find-links \
-		--extra dev pyproject.toml -o requirements.txt --custom-compile-command "make lock"
+lock: ## Compile both requirements.txt from the ranges in pyproject.toml (needs uv)
+	$(COMPILE) --extra dev pyproject.toml -o requirements.txt
+	$(COMPILE) --group pyproject.toml:bench -o benchmarks/requirements.txt

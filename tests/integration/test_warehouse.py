@@ -16,7 +16,7 @@ from typing import Any
 import psycopg2
 import pytest
 
-from benchmarks import score
+from benchmarks import engines, score, views
 from ingestion import batch, embedded, postgres
 from ingestion.settings import Settings
 from tests.dbt_runs import run_dbt
@@ -97,6 +97,34 @@ def truth(built: Warehouse) -> score.Truth:
 @pytest.mark.parametrize("report", REPORTS)
 def test_every_report_has_rows(built: Warehouse, report: str) -> None:
     assert built.value(f"select count(*) from reports.{report}") > 0
+
+
+def test_every_report_answers_the_question_it_is_timed_by(built: Warehouse) -> None:
+    found = views.time_views(postgres.connection_parameters(built.settings), sessions=6000)
+    assert {view.report: view.row_count for view in found} == {
+        report: built.value(f"select count(*) from reports.{report}") for report in REPORTS
+    }
+    assert all(view.month_row_count > 0 for view in found)
+
+
+def test_duckdb_computes_the_sessions_of_postgresql(built: Warehouse, tmp_path: Path) -> None:
+    """The SQL is translated, and runs over the lake: the figures of both are of the same work."""
+    queries = engines.queries_of(built.settings.home / "state" / "manifest.json")
+    shown = {
+        "int_visitors_identified": "visitor_id, user_id, user_key::text",
+        "int_events_sessionized": "event_id, event_date::text, user_key::text, session_id::text, "
+        "session_event_number, is_session_end, is_continuation",
+    }
+    assert shown.keys() == engines.MODELS.keys()
+    with engines.open_lake(Path(built.settings.lake), tmp_path / "clickmart.duckdb") as database:
+        for name, query in queries.items():
+            engines.compute(database, name, query)
+        for model, columns in shown.items():
+            rows = f"select {columns} from intermediate.{model}"
+            ours, theirs = built.query(rows), database.execute(rows).fetchall()
+            assert len(ours) > 1000
+            assert set(ours) == set(theirs)
+            assert len(ours) == len(theirs)
 
 
 def test_the_documentation_is_one_file_with_every_model(built: Warehouse) -> None:
