@@ -85,19 +85,21 @@ def run_in_steps(
     Raises SystemExit, with the last line it wrote, when it fails.
     """
     began = time.monotonic()
-    process = subprocess.Popen(
-        words,
-        env={**os.environ, **(environment or {}), "CLICKMART_HOME": str(home)},
-        cwd=PROJECT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    memory = PeakMemory(process.pid, home)
-    # What a command prints at its end fits a pipe; the steps are read as they come.
-    steps = [(line.strip(), time.monotonic() - began) for line in process.stderr or ()]
-    printed, _ = process.communicate()
-    peak_mb = memory.stop()
+    with tempfile.TemporaryFile("w+") as output:  # a pipe would fill while the steps are read
+        process = subprocess.Popen(
+            words,
+            env={**os.environ, **(environment or {}), "CLICKMART_HOME": str(home)},
+            cwd=PROJECT,
+            stdout=output,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        memory = PeakMemory(process.pid, home)
+        steps = [(line.strip(), time.monotonic() - began) for line in process.stderr or ()]
+        process.wait()
+        peak_mb = memory.stop()
+        output.seek(0)
+        printed = output.read()
     if process.returncode != 0:
         said = steps[-1][0] if steps else ""
         command = " ".join((Path(words[0]).name, *words[1:]))
