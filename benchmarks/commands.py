@@ -7,9 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
 
-from benchmarks.measuring import empty_home, run, say, size_options
+from benchmarks.measuring import FORMATS, empty_home, run, say, size_options
 
-FORMATS = ("parquet", "jsonl", "csv")
 Note = Callable[[str, float, float], None]
 
 

@@ -9,9 +9,16 @@ from dataclasses import dataclass
 from statistics import median
 
 from benchmarks import plain_copy
-from benchmarks.measuring import CLICKMART, empty_home, generate, run_in_steps, say, server_of
+from benchmarks.measuring import (
+    CLICKMART,
+    FORMATS,
+    empty_home,
+    generate,
+    run_in_steps,
+    say,
+    server_of,
+)
 
-FORMATS = ("parquet", "jsonl", "csv")
 Found = dict[str, list[tuple[float, float, float | None]]]
 
 

@@ -24,6 +24,7 @@ from ingestion.settings import Settings
 PROJECT = Path(__file__).resolve().parent.parent
 CLICKMART = str(Path(sys.executable).parent / "clickmart")
 MODELS_ALONE = ("build", "--exclude-resource-type", "test", "--exclude-resource-type", "unit_test")
+FORMATS = ("parquet", "jsonl", "csv")
 SAMPLE_SECONDS = 0.2
 
 

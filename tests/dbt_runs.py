@@ -7,14 +7,25 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ingestion.postgres import read_server_file
-from ingestion.settings import Settings
+from ingestion.settings import PROJECT_DIR, Settings
 from tests.conftest import HOME
+
+DBT_FOLDERS = ("warehouse", "macros", "seeds", "analyses", "tests/dbt")
+
+
+def copy_project(folder: Path, *also: str) -> None:
+    """Copy what dbt reads, and other folders of the project, into one that a test may edit."""
+    for name in (*DBT_FOLDERS, *also):
+        shutil.copytree(PROJECT_DIR / name, folder / name)
+    for name in ("dbt_project.yml", "profiles.yml"):
+        shutil.copyfile(PROJECT_DIR / name, folder / name)
 
 
 def run_dbt(

@@ -45,9 +45,8 @@ def write(
             # What amounts need: more digits than 18. Tableau 2022.4 and later read it.
             parameters={"default_database_version": "3", "log_dir": str(logs)},
         ) as process,
-        postgres.connect(settings) as connection,
+        postgres.connect(settings, read_only=True) as connection,
     ):
-        connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
         for report in reports:
             on_report(report.name)
             rows += _write(process, connection, report, folder / f"{report.name}.hyper")

@@ -55,11 +55,7 @@
         mark ~ "(\\S+) \\*/", "\\1\\2 in (select \\2 from \\3 where " ~ is_changed ~ ")", only_changed
     ) %}
     {% set columns = own_columns(target) %}
-    {% do run_query(
-        "create temporary table new_rows on commit drop as select " ~ columns
-        ~ " from (" ~ only_changed ~ ") as new_rows"
-    ) %}
-    {% do run_query("analyze new_rows") %}
+    {% do make_new_rows(columns, only_changed) %}
     {% if config.get('unique_key') %}
         {% do replace_differing_rows(todo, target, columns, is_changed) %}
     {% else %}
@@ -69,6 +65,14 @@
             select {{ columns }} from new_rows
         {% endcall %}
     {% endif %}
+{% endmacro %}
+
+
+{% macro make_new_rows(columns, sql) %}
+    {% do run_query(
+        "create temporary table new_rows on commit drop as select " ~ columns
+        ~ " from (" ~ sql ~ ") as new_rows; analyze new_rows"
+    ) %}
 {% endmacro %}
 
 
@@ -87,8 +91,9 @@
     {% do run_query("analyze differing_rows") %}
     {% set removal = "delete from " ~ target ~ " as standing using differing_rows "
         ~ "where standing.ctid = differing_rows.standing_ctid" %}
-    {% if models_by_difference(model.unique_id) %}
-        {% do note_differences(todo, target, columns, removal) %}
+    {% set readers = readers_by_difference() %}
+    {% if readers %}
+        {% do note_differences(todo, target, columns, removal, readers) %}
     {% else %}
         {% do run_query(removal) %}
     {% endif %}
@@ -159,11 +164,7 @@
     {% set only_new = modules.re.sub(
         "true /\\* follow: (\\S+) of new loads \\*/", "\\1 > " ~ todo.since_load_id, sql
     ) %}
-    {% do run_query(
-        "create temporary table new_rows on commit drop as select " ~ own_columns(target)
-        ~ " from (" ~ only_new ~ ") as new_rows"
-    ) %}
-    {% do run_query("analyze new_rows") %}
+    {% do make_new_rows(own_columns(target), only_new) %}
     {% do run_query(
         "delete from " ~ target ~ " as standing using new_rows where " ~ is_same_key
     ) %}
@@ -184,21 +185,24 @@
 {% endmacro %}
 
 
-{% macro models_by_difference(parent_id) %}
+{# The models that sum this one up by difference, as `ops.model_states` names them. #}
+{% macro readers_by_difference() %}
     {% set found = [] %}
-    {% for node in graph.nodes.values() %}
-        {% if node.resource_type == 'model' and parent_id in node.depends_on.nodes
-            and node.config.get('incremental_strategy') == 'by_difference' %}
-            {% do found.append(node) %}
-        {% endif %}
-    {% endfor %}
+    {% if config.get('incremental_strategy') in ('by_visitor', 'by_user') and config.get('unique_key') %}
+        {% for node in graph.nodes.values() %}
+            {% if node.resource_type == 'model' and model.unique_id in node.depends_on.nodes
+                and node.config.get('incremental_strategy') == 'by_difference' %}
+                {% do found.append(node.schema ~ '.' ~ (node.alias or node.name)) %}
+            {% endif %}
+        {% endfor %}
+    {% endif %}
     {{ return(found) }}
 {% endmacro %}
 
 
 {# The load from which on a model's differences are written down, after this build; or none. #}
 {% macro differences_since(todo, target) %}
-    {% if not models_by_difference(model.unique_id) or not config.get('unique_key') %}
+    {% if not readers_by_difference() %}
         {{ return(none) }}
     {% elif todo.work == 'rebuild' %}
         {% do run_query("drop table if exists " ~ differences_of(target)) %}
@@ -210,17 +214,13 @@
 {% endmacro %}
 
 
-{% macro note_differences(todo, target, columns, removal) %}
+{% macro note_differences(todo, target, columns, removal, readers) %}
     {% set differences = differences_of(target) %}
-    {% set readers = [] %}
-    {% for node in models_by_difference(model.unique_id) %}
-        {% do readers.append("'" ~ node.schema ~ "." ~ (node.alias or node.name) ~ "'") %}
-    {% endfor %}
     {% do run_query(
         "create table if not exists " ~ differences ~ " as select " ~ columns
         ~ ", 1 as row_sign, 0::bigint as difference_load_id from new_rows limit 0; "
         ~ "delete from " ~ differences ~ " where difference_load_id <= (select coalesce(min(load_id), 0) "
-        ~ "from ops.model_states where model in (" ~ readers | join(', ') ~ ")); "
+        ~ "from ops.model_states where model in ('" ~ readers | join("', '") ~ "')); "
         ~ "with gone as (" ~ removal ~ " returning " ~ columns_of('standing', columns) ~ ") "
         ~ "insert into " ~ differences ~ " select *, -1, " ~ todo.load_id ~ " from gone; "
         ~ "insert into " ~ differences ~ " select " ~ columns ~ ", 1, " ~ todo.load_id
@@ -242,10 +242,9 @@
         {% do sums.append(column.quoted ~ " = standing." ~ column.quoted ~ " + new_rows." ~ column.quoted) %}
     {% endfor %}
     {% set is_same_key = matches('standing', 'new_rows', keys) %}
+    {% do make_new_rows(columns, only_differences) %}
     {% do run_query(
-        "create temporary table new_rows on commit drop as select " ~ columns
-        ~ " from (" ~ only_differences ~ ") as new_rows; analyze new_rows; "
-        ~ "update " ~ target ~ " as standing set " ~ sums | join(', ') ~ " from new_rows where "
+        "update " ~ target ~ " as standing set " ~ sums | join(', ') ~ " from new_rows where "
         ~ is_same_key ~ "; "
         ~ "delete from new_rows using " ~ target ~ " as standing where " ~ is_same_key ~ "; "
         ~ "delete from " ~ target ~ " where row_count = 0"

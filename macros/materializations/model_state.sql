@@ -59,7 +59,10 @@
     {% if strategy == 'by_load' %}
         {{ return(true) }}
     {% elif strategy == 'by_difference' %}
-        {% set whole_since = ground.differences_since_load_id %}
+        {% set summed_up = graph.nodes[model.depends_on.nodes[0]] %}
+        {% set whole_since = ground.states[
+            summed_up.schema ~ '.' ~ (summed_up.alias or summed_up.name)
+        ].differences_since_load_id %}
         {{ return(
             whole_since is not none and whole_since <= since_load_id and var('backfill_from') is none
         ) }}
@@ -91,20 +94,18 @@
 
 {% macro states_of_parents(node, states) %}
     {# What a node stands on, taken together: the fingerprints of all, and the earliest load. #}
-    {% set found = namespace(parts=[], load_id=none, is_unknown=false, differences_since=none) %}
+    {% set found = namespace(parts=[], load_id=none, is_unknown=false) %}
     {% for parent_id in node.depends_on.nodes | sort %}
         {% set part = state_of_parent(parent_id, states) %}
         {% do found.parts.append(part.fingerprint) %}
         {% set found.is_unknown = found.is_unknown or part.is_unknown %}
-        {% set found.differences_since = part.differences_since_load_id %}
         {% if found.load_id is none or (part.load_id is not none and part.load_id < found.load_id) %}
             {% set found.load_id = part.load_id %}
         {% endif %}
     {% endfor %}
     {{ return({
         'fingerprint': found.parts | join, 'load_id': found.load_id,
-        'is_unknown': found.is_unknown, 'states': states,
-        'differences_since_load_id': found.differences_since
+        'is_unknown': found.is_unknown, 'states': states
     }) }}
 {% endmacro %}
 
@@ -131,10 +132,7 @@
         {# A view is as new as what it reads. #}
         {% set load_id = states_of_parents(parent, states).load_id %}
     {% endif %}
-    {{ return({
-        'fingerprint': state.fingerprint, 'load_id': load_id, 'is_unknown': false,
-        'differences_since_load_id': state.differences_since_load_id
-    }) }}
+    {{ return({'fingerprint': state.fingerprint, 'load_id': load_id, 'is_unknown': false}) }}
 {% endmacro %}
 
 

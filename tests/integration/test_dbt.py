@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -24,8 +23,9 @@ import pytest
 
 from ingestion import batch, postgres, warehouse
 from ingestion.generate import GenerateOptions, generate
-from ingestion.settings import PROJECT_DIR, Settings
+from ingestion.settings import Settings
 from tests.conftest import empty_warehouse
+from tests.dbt_runs import copy_project
 from tests.metrics_reference import Metrics, Values
 
 SHOP = GenerateOptions(people=400, products=60, sessions=4000, days=40, seed=3)
@@ -55,11 +55,7 @@ class Project:
     def __init__(self, folder: Path, settings: Settings) -> None:
         self.folder = folder
         self.settings = settings
-        files = ("dbt_project.yml", "profiles.yml")
-        for name in ("ingestion", "warehouse", "macros", "seeds", "analyses", "tests/dbt", *files):
-            copy = shutil.copytree if (PROJECT_DIR / name).is_dir() else shutil.copyfile
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            copy(PROJECT_DIR / name, folder / name)
+        copy_project(folder, "ingestion")
 
     def start(self, *command: Any) -> subprocess.Popen[str]:
         return subprocess.Popen(

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -26,7 +25,7 @@ from ingestion.cli import app
 from ingestion.generate import GenerateOptions, generate
 from ingestion.settings import EMBEDDED_MARK, PROJECT_DIR, Settings
 from tests.conftest import empty_warehouse
-from tests.dbt_runs import dbt_command, run_dbt
+from tests.dbt_runs import copy_project, dbt_command, run_dbt
 
 SHOP = GenerateOptions(people=300, products=40, sessions=2500, days=75, seed=6)
 NOTEBOOKS = sorted((PROJECT_DIR / "notebooks").glob("*.ipynb"))
@@ -75,10 +74,7 @@ class Reader:
         self.folder = folder
         self.settings = settings
         self.said: list[str] = []
-        for name in ("warehouse", "macros", "seeds", "analyses", "tests/dbt"):
-            shutil.copytree(PROJECT_DIR / name, folder / name)
-        for name in ("dbt_project.yml", "profiles.yml"):
-            shutil.copyfile(PROJECT_DIR / name, folder / name)
+        copy_project(folder)
 
     def follow(self, guide: str, *sections: str) -> str:
         """Do what a guide says; return what its commands said."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import logging
 import random
-import shutil
 import subprocess
 import sys
 import time
@@ -26,7 +25,7 @@ from ingestion.dates import DateRange
 from ingestion.postgres import connect
 from ingestion.settings import Settings
 from tests.conftest import empty_warehouse
-from tests.dbt_runs import dbt_command, run_dbt
+from tests.dbt_runs import copy_project, dbt_command, run_dbt
 
 Row = dict[str, Any]
 Load = list[Row]
@@ -427,12 +426,9 @@ BROKEN: dict[str, list[Change]] = {
 @pytest.mark.slow
 @pytest.mark.parametrize("fault", BROKEN)
 def test_a_broken_model_differs_from_its_full_refresh(
-    settings: Settings, ingest: Ingest, project: Project, tmp_path: Path, fault: str
+    settings: Settings, ingest: Ingest, tmp_path: Path, fault: str
 ) -> None:
-    for name in ("dbt_project.yml", "profiles.yml"):
-        shutil.copy(project.folder / name, tmp_path)
-    for name in ("macros", "seeds", "analyses", "warehouse", "tests/dbt"):
-        shutil.copytree(project.folder / name, tmp_path / name)
+    copy_project(tmp_path)
     for file, right, wrong in BROKEN[fault]:
         text = (tmp_path / file).read_text()
         assert right in text
