@@ -28,7 +28,8 @@
     {# A mapping: `work` (rebuild, follow or nothing), `fingerprint`, `load_id` and `since_load_id`. #}
     {% set ground = states_of_parents(model, known_states()) %}
     {% set fingerprint = local_md5(
-        [kind, sql, model.contract.checksum, config.get('indexes')] | string ~ ground.fingerprint
+        [kind, sql, model.contract.checksum, config.get('indexes')] | string
+        ~ (partition_column() or '') ~ ground.fingerprint
     ) %}
     {% set state = ground.states.get(this.schema ~ '.' ~ this.identifier) %}
     {% set result = {

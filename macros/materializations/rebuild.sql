@@ -29,6 +29,9 @@
         {% do rebuild(kind, sql, target, existing, old) %}
     {% elif todo.work == 'follow' %}
         {% do follow_new_loads(todo, target, sql) %}
+        {% if partition_column() %}
+            {% do add_partitions(target) %}
+        {% endif %}
     {% else %}
         {% call noop_statement('main', 'UNCHANGED', 'UNCHANGED') %}{{ sql }}{% endcall %}
     {% endif %}
@@ -52,7 +55,9 @@
     {% set fresh = make_intermediate_relation(target) %}
     {% do drop_relation_if_exists(load_cached_relation(fresh)) %}
     {% call statement('main') %}
-        {% if kind == 'table' %}
+        {% if partition_column() %}
+            {{ create_partitioned_table(fresh, sql) }}
+        {% elif kind == 'table' %}
             {{ get_create_table_as_sql(False, fresh, sql) }}
         {% else %}
             {{ get_create_view_as_sql(fresh, sql) }}
@@ -61,7 +66,7 @@
     {% if kind == 'table' %}
         {% do create_indexes(fresh) %}
         {# The models that follow are planned with these statistics; autovacuum comes too late. #}
-        {% do run_query('analyze ' ~ fresh) %}
+        {% do analyze_partitions(fresh) if partition_column() else run_query('analyze ' ~ fresh) %}
     {% endif %}
     {% set views = dependent_views(existing) if existing else [] %}
     {% do lock_for_swap(existing, views) %}
@@ -69,6 +74,10 @@
         {% do adapter.rename_relation(existing, old) %}
     {% endif %}
     {% do adapter.rename_relation(fresh, target) %}
+    {% if partition_column() %}
+        {% do rename_partitions(old) if existing %}
+        {% do rename_partitions(target) %}
+    {% endif %}
     {% do rebind_views(views) %}
 {% endmacro %}
 
