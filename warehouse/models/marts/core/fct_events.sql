@@ -28,7 +28,7 @@ items as (
         event_id,
         count(*) as item_count
     from {{ ref("stg_raw__event_items") }}
-    where {{ of_changed_visitors("event_id", of="stg_raw__events") }}
+    where {{ of_changed_visitors("event_id", of="int_events_sessionized") }}
     group by event_id
 ),
 
