@@ -51,7 +51,7 @@
 {% macro replace_changed_rows(todo, target, sql, key) %}
     {% do run_query(
         "create temporary table changed_keys on commit drop as "
-        ~ changed_keys(key, todo.since_load_id)
+        ~ changed_keys(key, todo.since_load_id, target)
     ) %}
     {% do run_query("analyze changed_keys") %}
     {# A merge would read a whole index in its order to find the few. #}
@@ -62,10 +62,10 @@
         mark ~ "(\\S+) \\*/", "\\1\\2 in (select \\2 from \\3 where " ~ is_changed(key) ~ ")", only_changed
     ) %}
     {% set columns = own_columns(target) %}
-    {% do make_new_rows(columns, only_changed) %}
     {% if config.get('unique_key') %}
-        {% do replace_differing_rows(todo, target, columns, is_changed(key)) %}
+        {% do replace_differing_rows(todo, target, columns, is_changed(key), only_changed) %}
     {% else %}
+        {% do make_new_rows(columns, only_changed) %}
         {% do run_query("delete from " ~ target ~ " where " ~ is_changed(key)) %}
         {% call statement('main') %}
             insert into {{ target }} ({{ columns }})
@@ -76,16 +76,9 @@
 
 
 {% macro is_changed(key, prefix='') %}
-    {# Sessions are found by their visitors, the key of the tables' indexes. A changed key without a
-       session stands for all sessions of the visitor. #}
-    {% if key == 'session_id' %}
-        {{ return(
-            is_changed('visitor_id', prefix) ~ " and (" ~ prefix
-            ~ "session_id in (select session_id from changed_keys) or " ~ prefix
-            ~ "visitor_id in (select visitor_id from changed_keys where session_id is null))"
-        ) }}
-    {% endif %}
-    {{ return(prefix ~ key ~ " in (select " ~ key ~ " from changed_keys)") }}
+    {% set condition = prefix ~ key ~ " in (select " ~ key ~ " from changed_keys)" %}
+    {# Sessions are found by their visitors, the key of the tables' indexes. #}
+    {{ return(is_changed('visitor_id', prefix) ~ " and " ~ condition if key == 'session_id' else condition) }}
 {% endmacro %}
 
 
@@ -97,7 +90,7 @@
 {% endmacro %}
 
 
-{% macro replace_differing_rows(todo, target, columns, is_changed) %}
+{% macro replace_differing_rows(todo, target, columns, is_changed, sql) %}
     {# Most rows of a changed visitor stay as they are: only the others are written. #}
     {% set keys = config.get('unique_key') %}
     {% set key = keys if keys is string else keys[0] %}
@@ -105,7 +98,7 @@
     {% do run_query(
         "create temporary table differing_rows on commit drop as select "
         ~ "standing.standing_ctid, new_rows." ~ key ~ " is not null as is_new, " ~ own
-        ~ " from new_rows full join (select ctid as standing_ctid, * from " ~ target ~ " where "
+        ~ " from (" ~ sql ~ ") as new_rows full join (select ctid as standing_ctid, * from " ~ target ~ " where "
         ~ is_changed ~ ") as standing on " ~ matches('standing', 'new_rows', keys)
         ~ " where row(" ~ own ~ ") is distinct from row(" ~ columns_of('standing', columns) ~ ")"
     ) %}
@@ -125,10 +118,10 @@
 {% endmacro %}
 
 
-{% macro changed_keys(key, since_load_id) %}
+{% macro changed_keys(key, since_load_id, target) %}
     {# The visitors, users or sessions to compute anew: those of new loads, and of a backfill. #}
     {% if key == 'session_id' %}
-        {{ return(changed_sessions(since_load_id)) }}
+        {{ return(changed_sessions(since_load_id, target)) }}
     {% endif %}
     {% set changes = ref('int_changed_visitors' if key == 'visitor_id' else 'int_changed_users') %}
     {% set visitors = backfilled_visitors() if var('backfill_from') is not none %}
@@ -146,23 +139,33 @@
 {% endmacro %}
 
 
-{% macro changed_sessions(since_load_id) %}
-    {% set parts = [] %}
+{% macro changed_sessions(since_load_id, target) %}
+    {% set sessions = [] %}
+    {% set visitors = [] %}
     {% for parent in parents_with_differences() %}
         {% set differences = differences_of(relation_of(parent)) %}
-        {% set names = adapter.get_columns_in_relation(differences) | map(attribute='name') | list %}
-        {% do parts.append(
-            "select " ~ ("session_id" if "session_id" in names else "null as session_id")
-            ~ ", visitor_id from " ~ differences ~ " where difference_load_id > " ~ since_load_id
+        {% set has_sessions = '"session_id"' in own_columns(differences) %}
+        {% do (sessions if has_sessions else visitors).append(
+            "select " ~ ("session_id, " if has_sessions else "") ~ "visitor_id from " ~ differences
+            ~ " where difference_load_id > " ~ since_load_id
         ) %}
     {% endfor %}
     {% if config.get('meta', {}).get('also_changed') %}
-        {% do parts.append(context[config.get('meta').also_changed](since_load_id)) %}
+        {% do sessions.append(context[config.get('meta').also_changed](since_load_id)) %}
     {% endif %}
     {% if var('backfill_from') is not none %}
-        {% do parts.append("select null, visitor_id from (" ~ backfilled_visitors() ~ ") as backfilled") %}
+        {% do visitors.append(backfilled_visitors()) %}
     {% endif %}
-    {{ return("select distinct * from (" ~ parts | join(" union all ") ~ ") as sessions") }}
+    {% if visitors %}
+        {# All sessions of these visitors, also those that the model has in vain. #}
+        {% for relation in (relation_named('int_events_sessionized'), target) %}
+            {% do sessions.append(
+                "select session_id, visitor_id from " ~ relation ~ " where visitor_id in ("
+                ~ visitors | join(" union all ") ~ ")"
+            ) %}
+        {% endfor %}
+    {% endif %}
+    {{ return("select distinct * from (" ~ sessions | join(" union all ") ~ ") as sessions") }}
 {% endmacro %}
 
 
@@ -288,7 +291,7 @@
     {% if own_columns(differences) != noted ~ ', "row_sign", "difference_load_id"' %}
         {% do run_query(
             "drop table if exists " ~ differences ~ "; create table " ~ differences ~ " as select "
-            ~ noted ~ ", 1 as row_sign, 0::bigint as difference_load_id from new_rows limit 0"
+            ~ noted ~ ", 1 as row_sign, 0::bigint as difference_load_id from differing_rows limit 0"
         ) %}
         {% do todo.update({'differences_since_load_id': none}) %}
     {% endif %}
