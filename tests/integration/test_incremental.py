@@ -438,6 +438,7 @@ BROKEN: dict[str, list[Change]] = {
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("project")  # its seeds
 @pytest.mark.parametrize("fault", BROKEN)
 def test_a_broken_model_differs_from_its_full_refresh(
     settings: Settings, ingest: Ingest, tmp_path: Path, fault: str
