@@ -421,9 +421,9 @@ BROKEN: dict[str, list[Change]] = {
     "users are not followed": [
         (
             "macros/materializations/incremental.sql",
-            "where load_id > {{ since_load_id }}\n    {% if also_changed %}",
-            "where load_id > {{ since_load_id }} {{ 'and false' if key == 'user_key' }}\n"
-            "    {% if also_changed %}",
+            "from {{ changes }} where load_id > {{ since_load_id }}",
+            "from {{ changes }} where load_id > {{ since_load_id }} "
+            "{{ 'and false' if key == 'user_key' }}",
         )
     ],
     "an event later than the newest is not followed": [
@@ -447,6 +447,20 @@ BROKEN: dict[str, list[Change]] = {
             '~ place ~ " is not null"',
         )
     ],
+    "sessions that went are not followed": [
+        (
+            "macros/materializations/incremental.sql",
+            '" where difference_load_id > " ~ since_load_id',
+            '" where row_sign = 1 and difference_load_id > " ~ since_load_id',
+        )
+    ],
+    "sessions of a visitor that turns out to be a bot are not followed": [
+        (
+            "macros/materializations/incremental.sql",
+            "{% if visitors %}\n        {# All",
+            "{% if false %}\n        {# All",
+        )
+    ],
     "what went is not taken off the sums": [
         (
             "macros/materializations/incremental.sql",
@@ -457,7 +471,7 @@ BROKEN: dict[str, list[Change]] = {
     "products that change their category are not followed": [
         (
             f"{MODELS}/marts/funnels/fct_category_funnels.yml",
-            "also_changed: visitors_of_recategorized_products",
+            "also_changed: sessions_of_recategorized_products",
             "also_changed: null",
         )
     ],
@@ -472,6 +486,7 @@ BROKEN: dict[str, list[Change]] = {
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("project")  # its seeds
 @pytest.mark.parametrize("fault", BROKEN)
 def test_a_broken_model_differs_from_its_full_refresh(
     settings: Settings, ingest: Ingest, tmp_path: Path, fault: str
