@@ -58,14 +58,15 @@
     {% set strategy = config.get('incremental_strategy') %}
     {% if strategy == 'by_load' %}
         {{ return(true) }}
-    {% elif strategy == 'by_difference' %}
-        {% set summed_up = graph.nodes[model.depends_on.nodes[0]] %}
-        {% set whole_since = ground.states[
-            summed_up.schema ~ '.' ~ (summed_up.alias or summed_up.name)
-        ].differences_since_load_id %}
-        {{ return(
-            whole_since is not none and whole_since <= since_load_id and var('backfill_from') is none
-        ) }}
+    {% elif strategy in ('by_difference', 'by_session') %}
+        {% for parent in parents_with_differences() %}
+            {% set state = ground.states[parent.schema ~ '.' ~ (parent.alias or parent.name)] %}
+            {% set whole_since = state.differences_since_load_id %}
+            {% if whole_since is none or whole_since > since_load_id %}
+                {{ return(false) }}
+            {% endif %}
+        {% endfor %}
+        {{ return(strategy == 'by_session' or var('backfill_from') is none) }}
     {% endif %}
     {% set changes = ref('int_changed_visitors' if strategy == 'by_visitor' else 'int_changed_users') %}
     {{ return(run_query(

@@ -380,9 +380,9 @@ BROKEN: dict[str, list[Change]] = {
     "users are not followed": [
         (
             "macros/materializations/incremental.sql",
-            "where load_id > {{ since_load_id }}\n    {% if also_changed %}",
-            "where load_id > {{ since_load_id }} {{ 'and false' if key == 'user_key' }}\n"
-            "    {% if also_changed %}",
+            "from {{ changes }} where load_id > {{ since_load_id }}",
+            "from {{ changes }} where load_id > {{ since_load_id }} "
+            "{{ 'and false' if key == 'user_key' }}",
         )
     ],
     "an event later than the newest is not followed": [
@@ -399,6 +399,20 @@ BROKEN: dict[str, list[Change]] = {
             '"where standing.ctid = differing_rows.standing_ctid and not is_new"',
         )
     ],
+    "sessions that went are not followed": [
+        (
+            "macros/materializations/incremental.sql",
+            '" where difference_load_id > " ~ since_load_id',
+            '" where row_sign = 1 and difference_load_id > " ~ since_load_id',
+        )
+    ],
+    "sessions of a visitor that turns out to be a bot are not followed": [
+        (
+            "macros/materializations/incremental.sql",
+            "{% if visitors %}\n        {# All",
+            "{% if false %}\n        {# All",
+        )
+    ],
     "what went is not taken off the sums": [
         (
             "macros/materializations/incremental.sql",
@@ -409,7 +423,7 @@ BROKEN: dict[str, list[Change]] = {
     "products that change their category are not followed": [
         (
             f"{MODELS}/marts/funnels/fct_category_funnels.yml",
-            "also_changed: visitors_of_recategorized_products",
+            "also_changed: sessions_of_recategorized_products",
             "also_changed: null",
         )
     ],
