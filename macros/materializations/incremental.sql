@@ -89,16 +89,24 @@
     {% set keys = config.get('unique_key') %}
     {% set key = keys if keys is string else keys[0] %}
     {% set own = columns_of('new_rows', columns) %}
+    {# A ctid says where a row is in its partition. #}
+    {% set place = partition_column() or 'ctid' %}
     {% do run_query(
-        "create temporary table differing_rows on commit drop as select "
-        ~ "standing.standing_ctid, new_rows." ~ key ~ " is not null as is_new, " ~ own
-        ~ " from (" ~ sql ~ ") as new_rows full join (select ctid as standing_ctid, * from " ~ target ~ " where "
+        "create temporary table differing_rows on commit drop as select standing.standing_ctid, "
+        ~ "standing.standing_place, new_rows." ~ key ~ " is not null as is_new, " ~ own
+        ~ " from (" ~ sql ~ ") as new_rows full join (select ctid as standing_ctid, " ~ place
+        ~ " as standing_place, * from " ~ target ~ " where "
         ~ is_changed ~ ") as standing on " ~ matches('standing', 'new_rows', keys)
         ~ " where row(" ~ own ~ ") is distinct from row(" ~ columns_of('standing', columns) ~ ")"
     ) %}
     {% do run_query("analyze differing_rows") %}
     {% set removal = "delete from " ~ target ~ " as standing using differing_rows "
-        ~ "where standing.ctid = differing_rows.standing_ctid" %}
+        ~ "where standing.ctid = differing_rows.standing_ctid"
+        ~ " and standing." ~ place ~ " = differing_rows.standing_place" %}
+    {% if partition_column() %}
+        {# Each row is looked up in its place: for a hash join all partitions would be read. #}
+        {% do run_query("set local enable_hashjoin = off") %}
+    {% endif %}
     {% set readers = readers_of_differences() %}
     {% if readers %}
         {% do note_differences(todo, target, columns, removal, readers) %}
