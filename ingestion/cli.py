@@ -18,6 +18,7 @@ import typer
 from ingestion import embedded, ledger, postgres, warehouse
 from ingestion.console import err, escaped, examples, out, print_json, show_rows, show_steps
 from ingestion.dates import DateRange
+from ingestion.dbt_process import ready
 from ingestion.errors import ClickmartError, UsageError
 from ingestion.settings import Settings
 
@@ -435,7 +436,7 @@ def build(
         bool, typer.Option("--changed", help="Only what was edited, and what depends on it.")
     ] = False,
 ) -> None:
-    """Run `dbt build` (seeds, models, tests); further words go to dbt.
+    """Run `dbt build` (seeds, models, tests of the data); further words go to dbt.
 
     First brings Spark's pre-aggregates up to date, if a definition changed or a load was killed.
     Two builds at once take turns.
@@ -457,7 +458,8 @@ def docs() -> None:
     settings = Settings.load()
     with show_steps() as steps:
         steps.start("Writing the documentation")
-        path = warehouse.docs(settings)
+        with ready(settings) as dbt:
+            path = warehouse.docs(dbt)
     out.print(f"{path}")
 
 

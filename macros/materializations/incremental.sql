@@ -56,29 +56,23 @@
     {% do run_query("analyze changed_keys") %}
     {# A merge would read a whole index in its order to find the few. #}
     {% do run_query("set local enable_mergejoin = off") %}
+    {% set is_changed = key ~ " in (select " ~ key ~ " from changed_keys)" %}
     {% set mark = "true /\\* follow: (\\S*?)(\\w+) of changed " ~ key ~ " in " %}
-    {% set only_changed = modules.re.sub(mark ~ "None \\*/", is_changed(key, "\\1"), sql) %}
+    {% set only_changed = modules.re.sub(mark ~ "None \\*/", "\\1" ~ is_changed, sql) %}
     {% set only_changed = modules.re.sub(
-        mark ~ "(\\S+) \\*/", "\\1\\2 in (select \\2 from \\3 where " ~ is_changed(key) ~ ")", only_changed
+        mark ~ "(\\S+) \\*/", "\\1\\2 in (select \\2 from \\3 where " ~ is_changed ~ ")", only_changed
     ) %}
     {% set columns = own_columns(target) %}
     {% if config.get('unique_key') %}
-        {% do replace_differing_rows(todo, target, columns, is_changed(key), only_changed) %}
+        {% do replace_differing_rows(todo, target, columns, is_changed, only_changed) %}
     {% else %}
         {% do make_new_rows(columns, only_changed) %}
-        {% do run_query("delete from " ~ target ~ " where " ~ is_changed(key)) %}
+        {% do run_query("delete from " ~ target ~ " where " ~ is_changed) %}
         {% call statement('main') %}
             insert into {{ target }} ({{ columns }})
             select {{ columns }} from new_rows
         {% endcall %}
     {% endif %}
-{% endmacro %}
-
-
-{% macro is_changed(key, prefix='') %}
-    {% set condition = prefix ~ key ~ " in (select " ~ key ~ " from changed_keys)" %}
-    {# Sessions are found by their visitors, the key of the tables' indexes. #}
-    {{ return(is_changed('visitor_id', prefix) ~ " and " ~ condition if key == 'session_id' else condition) }}
 {% endmacro %}
 
 
@@ -152,10 +146,9 @@
     {% set visitors = [] %}
     {% for parent in parents_with_differences() %}
         {% set differences = differences_of(relation_of(parent)) %}
-        {% set has_sessions = '"session_id"' in own_columns(differences) %}
-        {% do (sessions if has_sessions else visitors).append(
-            "select " ~ ("session_id, " if has_sessions else "") ~ "visitor_id from " ~ differences
-            ~ " where difference_load_id > " ~ since_load_id
+        {% set key = 'session_id' if '"session_id"' in own_columns(differences) else 'visitor_id' %}
+        {% do (sessions if key == 'session_id' else visitors).append(
+            "select " ~ key ~ " from " ~ differences ~ " where difference_load_id > " ~ since_load_id
         ) %}
     {% endfor %}
     {% if config.get('meta', {}).get('also_changed') %}
@@ -168,18 +161,18 @@
         {# All sessions of these visitors, also those that the model has in vain. #}
         {% for relation in (relation_named('int_events_sessionized'), target) %}
             {% do sessions.append(
-                "select session_id, visitor_id from " ~ relation ~ " where visitor_id in ("
+                "select session_id from " ~ relation ~ " where visitor_id in ("
                 ~ visitors | join(" union all ") ~ ")"
             ) %}
         {% endfor %}
     {% endif %}
-    {{ return("select distinct * from (" ~ sessions | join(" union all ") ~ ") as sessions") }}
+    {{ return("select distinct session_id from (" ~ sessions | join(" union all ") ~ ") as sessions") }}
 {% endmacro %}
 
 
 {% macro sessions_of_recategorized_products(since_load_id) %}
     {# Those who came by a product that new loads may have moved to another category. #}
-    select session_id, visitor_id from {{ relation_named("int_session_product_steps") }}
+    select session_id from {{ relation_named("int_session_product_steps") }}
     where product_id in (
         select product_id from {{ relation_named("int_products_observed") }}
         group by product_id
@@ -295,7 +288,8 @@
 
 {% macro note_differences(todo, target, columns, removal, readers) %}
     {% set differences = differences_of(target) %}
-    {% set noted = columns if has_reader_of_sums(readers) else session_columns(columns) %}
+    {% set key = '"session_id"' if '"session_id"' in columns else '"visitor_id"' %}
+    {% set noted = columns if has_reader_of_sums(readers) else key %}
     {% if own_columns(differences) != noted ~ ', "row_sign", "difference_load_id"' %}
         {% do run_query(
             "drop table if exists " ~ differences ~ "; create table " ~ differences ~ " as select "
@@ -320,11 +314,6 @@
 
 {% macro has_reader_of_sums(readers) %}
     {{ return(readers | selectattr('config.incremental_strategy', 'equalto', 'by_difference') | list) }}
-{% endmacro %}
-
-
-{% macro session_columns(columns) %}
-    {{ return('"session_id", "visitor_id"' if '"session_id"' in columns else '"visitor_id"') }}
 {% endmacro %}
 
 

@@ -55,11 +55,11 @@
 {% macro add_partitions(relation) %}
     {% set months = months_without_partition(relation) %}
     {% if months %}
-        {% do lock_for_swap(relation, dependent_views(relation)) %}
+        {% do run_query(lock_for_swap(relation, dependent_views(relation))) %}
         {% for month in months %}
             {% do move_to_partition(relation, month) %}
         {% endfor %}
-        {% do analyze_partitions(relation) %}
+        {% do run_query(analysis_of_partitions(relation)) %}
     {% endif %}
 {% endmacro %}
 
@@ -77,12 +77,10 @@
 
 
 {# Autovacuum looks at the partitions alone. As many rows for each as for a whole table are too many. #}
-{% macro analyze_partitions(relation) %}
-    {% do run_query(
-        "set local default_statistics_target = 25; analyze " ~ relation
-        ~ "; set local default_statistics_target to default"
-    ) %}
-{% endmacro %}
+{% macro analysis_of_partitions(relation) -%}
+    set local default_statistics_target = 25; analyze {{ relation }};
+    set local default_statistics_target to default
+{%- endmacro %}
 
 
 {# After the table was renamed: the names of its partitions begin with its own. #}
