@@ -131,7 +131,7 @@ def _compute_models(home: Path) -> dict[tuple[str, str], float]:
 
 
 def _ask_for_days(home: Path) -> dict[tuple[str, str], float]:
-    """Ask for days of the events, where they are and in one table; return the medians in seconds."""
+    """Ask for days of the events, as they lie and in one table; return the medians in seconds."""
     execute(
         home,
         "create table alternative.one_table as table marts.fct_events",

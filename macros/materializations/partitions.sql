@@ -11,7 +11,6 @@
 
 
 {% macro create_partitioned_table(relation, sql) %}
-    create schema if not exists partitions;
     {# As dbt's own way with a contract: the columns and constraints first, then the rows. #}
     create table {{ relation }}
     {{ get_assert_columns_equivalent(sql) }}
@@ -32,7 +31,7 @@
 {% endmacro %}
 
 
-{# A partition is named by its month's first day, as in marts.fct_events: fct_events_2026_03_01. #}
+{# It is named by its table and the first day of its month: fct_events_2026_03_01. #}
 {% macro partition_of(relation, month) %}
     {{ return('partitions."' ~ relation.identifier ~ '_' ~ month | replace('-', '_') ~ '"') }}
 {% endmacro %}
