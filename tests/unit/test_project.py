@@ -63,6 +63,16 @@ def models(manifest: Node) -> dict[str, Node]:
     return nodes
 
 
+def test_the_first_page_of_the_documentation_leads_to_models(
+    manifest: Node, models: dict[str, Node]
+) -> None:
+    pages = [doc for doc in manifest["docs"].values() if doc["name"] == "__overview__"]
+    (own,) = (page for page in pages if page["package_name"] == "clickmart")
+    linked = set(re.findall(r"#!/model/([\w.]+)", own["block_contents"]))
+    assert {key for key, model in models.items() if layer(model) == "reports"} <= linked
+    assert linked <= models.keys()
+
+
 @pytest.mark.parametrize("limit", [0, "many"])
 def test_a_limit_that_no_session_keeps_is_refused(tmp_path: Path, limit: Any) -> None:
     result = parsed(tmp_path, session_max_events=limit)
