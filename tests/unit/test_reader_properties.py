@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingestion import files, readers
+from ingestion.readers import csv_lines
 from ingestion.readers import rows as lines_of
 
 WANTED = {"id": "string", "text": "string", "more": "string"}
@@ -74,3 +75,22 @@ def test_a_damaged_byte_changes_no_other_line(
     before.pop(number + 1)
     after.pop(number + 1, None)
     assert after == before
+
+
+LINES = st.text(alphabet='a1,,"" \r\né\0', max_size=120)
+
+
+@repeatable
+@given(LINES, SIZE, SIZE)
+def test_a_block_is_read_as_its_lines_are(text: str, chunk: int, split: int) -> None:
+    content = ",".join(WANTED).encode() + b"\n" + text.encode()
+    at_once = read_back(content, chunk, split)
+    with patch.object(csv_lines, "_parse_block", return_value=None):
+        assert at_once == read_back(content, chunk, split)
+
+
+@repeatable
+@given(st.lists(st.tuples(PLAIN, PLAIN), min_size=1, max_size=20))
+def test_sound_lines_are_read_in_blocks(rows: list[tuple[str, str]]) -> None:
+    with patch.object(lines_of.LineReader, "lines", side_effect=AssertionError):
+        assert len(read_back(written(rows), 2**20, 2**20)) == len(rows)
