@@ -18,6 +18,7 @@ import typer
 from ingestion import embedded, ledger, postgres, warehouse
 from ingestion.console import err, escaped, examples, out, print_json, show_rows, show_steps
 from ingestion.dates import DateRange
+from ingestion.dbt_process import ready
 from ingestion.errors import ClickmartError, UsageError
 from ingestion.settings import Settings
 
@@ -50,6 +51,14 @@ Sessions = Annotated[int, typer.Option(help="Sessions of people; bots come on to
 Days = Annotated[int, typer.Option(help="Length of the period.")]
 Products = Annotated[int, typer.Option(help="Products in the catalogue, in 8 categories.")]
 Seed = Annotated[int, typer.Option(help="Equal seeds give equal bytes.")]
+
+
+def _sources(incomplete: str) -> list[str]:
+    from ingestion.adapters import ADAPTERS
+
+    return [name for name in sorted(ADAPTERS) if name.startswith(incomplete)]
+
+
 ExportFolder = Annotated[
     Path | None,
     typer.Option("--out", file_okay=False, help="A folder; by default tableau in CLICKMART_HOME."),
@@ -161,7 +170,8 @@ def ingest(
         str,
         typer.Option(
             help="What wrote the files: native, ga4, posthog, rees46, retailrocket, segment, "
-            "snowplow; or a mapping of your own, such as my-shop.yml."
+            "snowplow; or a mapping of your own, such as my-shop.yml.",
+            autocompletion=_sources,
         ),
     ],
     force: Force = False,
@@ -435,7 +445,7 @@ def build(
         bool, typer.Option("--changed", help="Only what was edited, and what depends on it.")
     ] = False,
 ) -> None:
-    """Run `dbt build` (seeds, models, tests); further words go to dbt.
+    """Run `dbt build` (seeds, models, tests of the data); further words go to dbt.
 
     First brings Spark's pre-aggregates up to date, if a definition changed or a load was killed.
     Two builds at once take turns.
@@ -457,7 +467,8 @@ def docs() -> None:
     settings = Settings.load()
     with show_steps() as steps:
         steps.start("Writing the documentation")
-        path = warehouse.docs(settings)
+        with ready(settings) as dbt:
+            path = warehouse.docs(dbt)
     out.print(f"{path}")
 
 

@@ -11,6 +11,7 @@ from typing import Protocol
 from psycopg2 import sql
 
 from ingestion import batch, embedded, postgres, warehouse
+from ingestion.dbt_process import ready
 from ingestion.errors import UsageError
 from ingestion.generate import GenerateOptions, generate
 from ingestion.settings import Settings
@@ -46,10 +47,26 @@ def up(settings: Settings, options: GenerateOptions, steps: Steps) -> UpResult:
     Raises UsageError when the warehouse holds events made with other options, or a user's own.
     """
     began = time.monotonic()
-    steps.start("Starting PostgreSQL")
-    embedded.start(settings)
-    events = settings.home / "generated"
-    _check_same_options(settings, events, options)
+    with ready(settings) as dbt:
+        steps.start("Starting PostgreSQL")
+        embedded.start(settings)
+        events = settings.home / "generated"
+        _check_same_options(settings, events, options)
+        dbt.begin(["parse"])  # while the events are made and loaded
+        _generate_and_ingest(settings, options, events, steps)
+        with warehouse.exclusive(settings, steps.start):
+            steps.start("Building and testing the warehouse with dbt")
+            warehouse.build(dbt, steps.progress)
+        steps.start("Writing the documentation")
+        docs = warehouse.docs(dbt, is_built=True)
+    steps.start("Writing the site")
+    site = write(settings)
+    return UpResult(docs, site, _row_counts(settings), time.monotonic() - began)
+
+
+def _generate_and_ingest(
+    settings: Settings, options: GenerateOptions, events: Path, steps: Steps
+) -> None:
     steps.start(f"Starting the engine ({engine_name(settings)})")
     with session(settings) as spark:
         if not (events / "options.json").exists():
@@ -57,14 +74,6 @@ def up(settings: Settings, options: GenerateOptions, steps: Steps) -> UpResult:
             generate(spark, options, events, steps.progress)
             (events / "options.json").write_text(_as_json(options))
         batch.ingest(settings, [str(events / "events")], "native", report=steps.start, spark=spark)
-    with warehouse.exclusive(settings, steps.start):
-        steps.start("Building and testing the warehouse with dbt")
-        warehouse.build(settings, steps.progress)
-    steps.start("Writing the documentation")
-    docs = warehouse.docs(settings)
-    steps.start("Writing the site")
-    site = write(settings)
-    return UpResult(docs, site, _row_counts(settings), time.monotonic() - began)
 
 
 def _as_json(options: GenerateOptions) -> str:

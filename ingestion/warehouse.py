@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -15,11 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from ingestion import postgres
+from ingestion.dbt_process import DbtProcess, ready
 from ingestion.errors import ClickmartError, UsageError
 from ingestion.settings import Settings
 
 _DONE = re.compile(r"(\d+) of (\d+) (?:OK|PASS|WARN|FAIL|ERROR|SKIP|NO-OP)\b")
 _COLORS = re.compile(r"\x1b\[[0-9;]*m")
+# A build is of the data. Unit tests are of the code: `make test` and bare dbt run them.
+OF_DATA = ("--exclude-resource-type", "unit_test")
 OnProgress = Callable[[int, int], None]
 
 
@@ -37,28 +39,29 @@ def exclusive(settings: Settings, report: Callable[[str], None]) -> Iterator[Non
 
 def dbt(settings: Settings, arguments: Sequence[str]) -> int:
     """Run dbt with its own output; return its exit code."""
-    return subprocess.run(
-        _command(arguments), cwd=settings.project_dir, env=_environment()
-    ).returncode
+    # Not `-m dbt.cli.main`: its package imports it first, and Python warns of that.
+    command = [sys.executable, "-c", "from dbt.cli.main import cli; cli()", *arguments]
+    return subprocess.run(command, cwd=settings.project_dir).returncode
 
 
-def build(settings: Settings, on_progress: OnProgress) -> str:
+def build(process: DbtProcess, on_progress: OnProgress) -> str:
     """Run a whole `dbt build`, calling back with (done, total); return dbt's closing line.
 
     Raises BuildError with the first failures and the log's place.
     """
-    closing_line = _run_quietly(settings, ["build"], on_progress)
-    _keep_state(settings)
+    closing_line = _run_quietly(process, ["build", *OF_DATA], on_progress)
+    _keep_state(process.settings)
     return closing_line
 
 
 def build_shown(settings: Settings, arguments: Sequence[str], *, only_changed: bool = False) -> int:
     """Run `dbt build` with its own output; return its exit code.
 
-    `only_changed` leaves out what is as it was at the last whole build that succeeded, and does not
-    depend on anything edited since. Raises UsageError when there was no such build.
+    It leaves out the unit tests, which are of the code. `only_changed` runs those of what was
+    edited since the last whole build that succeeded, and leaves out what was not and does not
+    depend on it. Raises UsageError when there was no such build.
     """
-    selection = changed(settings) if only_changed else []
+    selection = changed(settings) if only_changed else OF_DATA
     code = dbt(settings, ["build", *selection, *arguments])
     if code == 0 and not arguments:
         _keep_state(settings)
@@ -83,16 +86,21 @@ def rebuild(settings: Settings, on_progress: OnProgress) -> None:
 
     The snapshots, which outlive their models, drop the versions of users who are gone.
     """
-    _run_quietly(settings, ["run", "--full-refresh"], on_progress)
-    _run_quietly(settings, ["snapshot"])
+    with ready(settings) as process:
+        _run_quietly(process, ["run", "--full-refresh"], on_progress)
+        _run_quietly(process, ["snapshot"])
 
 
-def docs(settings: Settings) -> Path:
+def docs(process: DbtProcess, *, is_built: bool = False) -> Path:
     """Write the dbt documentation with its lineage as one HTML file; return its path.
 
-    What it is made of is kept beside it: the site reads the lineage of columns from there.
+    What it is made of is kept beside it: the site reads the lineage of columns from there. Where
+    the same process has run the whole build, all but the analyses is compiled already.
     """
-    _run_quietly(settings, ["docs", "generate", "--static"])
+    if is_built:
+        _run_quietly(process, ["compile", "--select", "resource_type:analysis"])
+    _run_quietly(process, ["docs", "generate", "--static", *(["--no-compile"] if is_built else [])])
+    settings = process.settings
     target = settings.home / "docs" / "index.html"
     target.parent.mkdir(parents=True, exist_ok=True)
     for name in ("manifest.json", "catalog.json"):
@@ -103,7 +111,8 @@ def docs(settings: Settings) -> Path:
 
 def manifest(settings: Settings) -> dict[str, Any]:
     """Return dbt's manifest: every model with its columns, as the project says now."""
-    _run_quietly(settings, ["parse"])
+    with ready(settings) as process:
+        _run_quietly(process, ["parse"])
     return dict(json.loads((settings.dbt_target / "manifest.json").read_text()))
 
 
@@ -117,34 +126,24 @@ def _keep_state(settings: Settings) -> None:
 
 
 def _run_quietly(
-    settings: Settings, arguments: Sequence[str], on_progress: OnProgress | None = None
+    process: DbtProcess, words: Sequence[str], on_progress: OnProgress | None = None
 ) -> str:
-    log = settings.home / "logs" / f"dbt-{arguments[0]}.log"
+    log = process.settings.home / "logs" / f"dbt-{words[0]}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     tail: deque[str] = deque(maxlen=400)
     with log.open("w") as stream:
-        process = subprocess.Popen(
-            _command(arguments),
-            cwd=settings.project_dir,
-            env=_environment(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for line in _lines(process):
+        for line in map(_uncolored, process.lines(words)):
             stream.write(line)
             tail.append(line.rstrip())
             if on_progress and (found := _DONE.search(line)):
                 on_progress(int(found.group(1)), int(found.group(2)))
-    if process.wait() != 0:
-        raise BuildError(f"dbt {arguments[0]} failed: {_first_failure(tail)} (log: {log})")
+    if process.exit_code != 0:
+        raise BuildError(f"dbt {words[0]} failed: {_first_failure(tail)} (log: {log})")
     return next((line for line in reversed(tail) if "Done." in line), "")
 
 
-def _lines(process: subprocess.Popen[str]) -> Iterator[str]:
-    assert process.stdout is not None  # noqa: S101
-    for line in process.stdout:
-        yield _COLORS.sub("", line)
+def _uncolored(line: str) -> str:
+    return _COLORS.sub("", line)
 
 
 def _first_failure(lines: Sequence[str]) -> str:
@@ -152,12 +151,3 @@ def _first_failure(lines: Sequence[str]) -> str:
         if "Failure in" in line or "Error in" in line or "Encountered an error" in line:
             return " ".join(part.split("  ", 1)[-1].strip() for part in list(lines)[i : i + 4])
     return lines[-1] if lines else "no output"
-
-
-def _command(arguments: Sequence[str]) -> list[str]:
-    # Not `-m dbt.cli.main`: its package imports it first, and Python warns of that.
-    return [sys.executable, "-c", "from dbt.cli.main import cli; cli()", *arguments]
-
-
-def _environment() -> dict[str, str]:
-    return {**os.environ, "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"}

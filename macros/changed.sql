@@ -18,11 +18,19 @@
     {{ of_changed("user_key", "int_changed_users", column, of) }}
 {%- endmacro %}
 
+{#
+    The rows of the sessions that differ in what the model reads (incremental_strategy by_session);
+    as above.
+#}
+{% macro of_changed_sessions(column="session_id", of=none) %}
+    {{- of_changed("session_id", none, column, of) -}}
+{% endmacro %}
+
 {% macro of_changed(key, changes, column, of) -%}
     {%- set source = none -%}
     {#- A unit test knows its inputs alone. -#}
     {%- if model is defined and model.resource_type != "unit_test" -%}
-        {%- set _ = ref(changes) -%}
+        {%- set _ = ref(changes) if changes -%}
         {%- set source = ref(of) if of else none -%}
     {%- endif -%}
     true /* follow: {{ column }} of changed {{ key }} in {{ source }} */

@@ -5,8 +5,12 @@
     - by_visitor, by_user: the rows of the visitors or users that new loads touched are computed
       anew from all their events, and take the place of the old ones. The model marks what it reads
       by of_changed_visitors() or of_changed_users(), and has a column `visitor_id` or `user_key`.
-      With a `unique_key` (never null) only the rows that differ are written. A macro named in
-      `meta: also_changed` selects further visitors, whom a table of all visitors changes.
+      With a `unique_key` (never null) only the rows that differ are written.
+    - by_session: the same for the sessions of which rows of the models that this one reads differ,
+      and for all sessions of a visitor where those have rows of visitors. They write down for it
+      what differs: they need a `unique_key` too. The model marks what it reads by
+      of_changed_sessions(), and has columns `session_id` and `visitor_id`. A macro named in
+      `meta: also_changed` selects further sessions, which a table made anew each time changes.
     - by_load: rows computed from the events of new loads alone are added; rows of the same
       `unique_key` go. The model marks what it reads by of_new_loads().
     - by_difference: sums over one incremental model. What went and what came there since, which
@@ -28,22 +32,26 @@
         {% do add_new_rows(todo, target, sql) %}
     {% elif strategy == 'by_difference' %}
         {% do add_differences(todo, target, sql) %}
-    {% elif strategy in ('by_visitor', 'by_user') %}
-        {% set key = 'visitor_id' if strategy == 'by_visitor' else 'user_key' %}
-        {% do replace_changed_rows(todo, target, sql, key) %}
+    {% elif strategy in key_of_change() %}
+        {% do replace_changed_rows(todo, target, sql, key_of_change()[strategy]) %}
     {% else %}
         {% do exceptions.raise_compiler_error(
-            "incremental_strategy is '" ~ strategy
-            ~ "'; it must be by_visitor, by_user, by_load or by_difference"
+            "incremental_strategy is '" ~ strategy ~ "'; it must be "
+            ~ key_of_change() | join(", ") ~ ", by_load or by_difference"
         ) %}
     {% endif %}
+{% endmacro %}
+
+
+{% macro key_of_change() %}
+    {{ return({'by_visitor': 'visitor_id', 'by_user': 'user_key', 'by_session': 'session_id'}) }}
 {% endmacro %}
 
 
 {% macro replace_changed_rows(todo, target, sql, key) %}
     {% do run_query(
         "create temporary table changed_keys on commit drop as "
-        ~ changed_keys(key, todo.since_load_id)
+        ~ changed_keys(key, todo.since_load_id, target)
     ) %}
     {% do run_query("analyze changed_keys") %}
     {# A merge would read a whole index in its order to find the few. #}
@@ -55,10 +63,10 @@
         mark ~ "(\\S+) \\*/", "\\1\\2 in (select \\2 from \\3 where " ~ is_changed ~ ")", only_changed
     ) %}
     {% set columns = own_columns(target) %}
-    {% do make_new_rows(columns, only_changed) %}
     {% if config.get('unique_key') %}
-        {% do replace_differing_rows(todo, target, columns, is_changed) %}
+        {% do replace_differing_rows(todo, target, columns, is_changed, only_changed) %}
     {% else %}
+        {% do make_new_rows(columns, only_changed) %}
         {% do run_query("delete from " ~ target ~ " where " ~ is_changed) %}
         {% call statement('main') %}
             insert into {{ target }} ({{ columns }})
@@ -76,22 +84,30 @@
 {% endmacro %}
 
 
-{% macro replace_differing_rows(todo, target, columns, is_changed) %}
+{% macro replace_differing_rows(todo, target, columns, is_changed, sql) %}
     {# Most rows of a changed visitor stay as they are: only the others are written. #}
     {% set keys = config.get('unique_key') %}
     {% set key = keys if keys is string else keys[0] %}
     {% set own = columns_of('new_rows', columns) %}
+    {# A ctid says where a row is in its partition. #}
+    {% set place = partition_column() or 'ctid' %}
     {% do run_query(
-        "create temporary table differing_rows on commit drop as select "
-        ~ "standing.standing_ctid, new_rows." ~ key ~ " is not null as is_new, " ~ own
-        ~ " from new_rows full join (select ctid as standing_ctid, * from " ~ target ~ " where "
+        "create temporary table differing_rows on commit drop as select standing.standing_ctid, "
+        ~ "standing.standing_place, new_rows." ~ key ~ " is not null as is_new, " ~ own
+        ~ " from (" ~ sql ~ ") as new_rows full join (select ctid as standing_ctid, " ~ place
+        ~ " as standing_place, * from " ~ target ~ " where "
         ~ is_changed ~ ") as standing on " ~ matches('standing', 'new_rows', keys)
         ~ " where row(" ~ own ~ ") is distinct from row(" ~ columns_of('standing', columns) ~ ")"
     ) %}
     {% do run_query("analyze differing_rows") %}
     {% set removal = "delete from " ~ target ~ " as standing using differing_rows "
-        ~ "where standing.ctid = differing_rows.standing_ctid" %}
-    {% set readers = readers_by_difference() %}
+        ~ "where standing.ctid = differing_rows.standing_ctid"
+        ~ " and standing." ~ place ~ " = differing_rows.standing_place" %}
+    {% if partition_column() %}
+        {# Each row is looked up in its place: for a hash join all partitions would be read. #}
+        {% do run_query("set local enable_hashjoin = off") %}
+    {% endif %}
+    {% set readers = readers_of_differences() %}
     {% if readers %}
         {% do note_differences(todo, target, columns, removal, readers) %}
     {% else %}
@@ -104,16 +120,14 @@
 {% endmacro %}
 
 
-{% macro changed_keys(key, since_load_id) %}
-    {# The visitors or users to compute anew: those of new loads, and those of a backfill. #}
-    {% set changes = ref('int_changed_visitors' if key == 'visitor_id' else 'int_changed_users') %}
-    {% set visitors = backfilled_visitors(changes) if var('backfill_from') is not none %}
-    {% set also_changed = config.get('meta', {}).get('also_changed') %}
-    select {{ key }} from {{ changes }} where load_id > {{ since_load_id }}
-    {% if also_changed %}
-        union
-        {{ context[also_changed](changes, since_load_id) }}
+{% macro changed_keys(key, since_load_id, target) %}
+    {# The visitors, users or sessions to compute anew: those of new loads, and of a backfill. #}
+    {% if key == 'session_id' %}
+        {{ return(changed_sessions(since_load_id, target)) }}
     {% endif %}
+    {% set changes = ref('int_changed_visitors' if key == 'visitor_id' else 'int_changed_users') %}
+    {% set visitors = backfilled_visitors() if var('backfill_from') is not none %}
+    select {{ key }} from {{ changes }} where load_id > {{ since_load_id }}
     {% if visitors and key == 'visitor_id' %}
         union
         {{ visitors }}
@@ -127,22 +141,49 @@
 {% endmacro %}
 
 
-{% macro visitors_of_recategorized_products(changes, since_load_id) %}
+{% macro changed_sessions(since_load_id, target) %}
+    {% set sessions = [] %}
+    {% set visitors = [] %}
+    {% for parent in parents_with_differences() %}
+        {% set differences = differences_of(relation_of(parent)) %}
+        {% set key = 'session_id' if '"session_id"' in own_columns(differences) else 'visitor_id' %}
+        {% do (sessions if key == 'session_id' else visitors).append(
+            "select " ~ key ~ " from " ~ differences ~ " where difference_load_id > " ~ since_load_id
+        ) %}
+    {% endfor %}
+    {% if config.get('meta', {}).get('also_changed') %}
+        {% do sessions.append(context[config.get('meta').also_changed](since_load_id)) %}
+    {% endif %}
+    {% if var('backfill_from') is not none %}
+        {% do visitors.append(backfilled_visitors()) %}
+    {% endif %}
+    {% if visitors %}
+        {# All sessions of these visitors, also those that the model has in vain. #}
+        {% for relation in (relation_named('int_events_sessionized'), target) %}
+            {% do sessions.append(
+                "select session_id from " ~ relation ~ " where visitor_id in ("
+                ~ visitors | join(" union all ") ~ ")"
+            ) %}
+        {% endfor %}
+    {% endif %}
+    {{ return("select distinct session_id from (" ~ sessions | join(" union all ") ~ ") as sessions") }}
+{% endmacro %}
+
+
+{% macro sessions_of_recategorized_products(since_load_id) %}
     {# Those who came by a product that new loads may have moved to another category. #}
-    {% set steps = changes.incorporate(path={'identifier': 'int_session_product_steps'}) %}
-    {% set products = changes.incorporate(path={'identifier': 'int_products_observed'}) %}
-    select visitor_id from {{ steps }}
+    select session_id from {{ relation_named("int_session_product_steps") }}
     where product_id in (
-        select product_id from {{ products }}
+        select product_id from {{ relation_named("int_products_observed") }}
         group by product_id
         having max(load_id) > {{ since_load_id }} and count(distinct coalesce(category, '')) > 1
     )
 {% endmacro %}
 
 
-{% macro backfilled_visitors(changes) %}
+{% macro backfilled_visitors() %}
     {# With all they hang together with by orders, as in int_changed_visitors. #}
-    {% set order_visitors = changes.incorporate(path={'identifier': 'int_order_visitors'}) %}
+    {% set order_visitors = relation_named('int_order_visitors') %}
     select visitor_id from (
         with recursive reached as (
             select visitor_id from raw.events
@@ -176,23 +217,39 @@
 
 
 {#
-    A model that others sum up by difference writes down, in a table beside it, the rows that went
-    and that came, with the load it has come to by them. What all of the others have added is let go.
-    From which load on the notes are whole is in `ops.model_states`.
+    A model that others follow by_difference or by_session writes down, in a table beside it, the
+    rows that went and that came, with the load it has come to by them; where sessions alone are
+    asked for, whose they were. What all of the others have followed is let go. From which load on
+    the notes are whole is in `ops.model_states`.
 #}
 {% macro differences_of(relation) %}
-    {{ return(relation.incorporate(path={'identifier': relation.identifier ~ '__differences'})) }}
+    {# Out of the sight of those who read the marts. #}
+    {{ return(relation.incorporate(
+        path={'schema': 'intermediate', 'identifier': relation.identifier ~ '__differences'}
+    )) }}
 {% endmacro %}
 
 
-{# The models that sum this one up by difference, as `ops.model_states` names them. #}
-{% macro readers_by_difference() %}
+{% macro relation_of(node) %}
+    {{ return(api.Relation.create(
+        database=node.database, schema=node.schema, identifier=node.alias or node.name
+    )) }}
+{% endmacro %}
+
+
+{% macro relation_named(name) %}
+    {{ return(relation_of(graph.nodes['model.' ~ project_name ~ '.' ~ name])) }}
+{% endmacro %}
+
+
+{# The models that follow this one by its differences. #}
+{% macro readers_of_differences() %}
     {% set found = [] %}
-    {% if config.get('incremental_strategy') in ('by_visitor', 'by_user') and config.get('unique_key') %}
+    {% if config.get('incremental_strategy') in key_of_change() and config.get('unique_key') %}
         {% for node in graph.nodes.values() %}
             {% if node.resource_type == 'model' and model.unique_id in node.depends_on.nodes
-                and node.config.get('incremental_strategy') == 'by_difference' %}
-                {% do found.append(node.schema ~ '.' ~ (node.alias or node.name)) %}
+                and node.config.get('incremental_strategy') in ('by_difference', 'by_session') %}
+                {% do found.append(node) %}
             {% endif %}
         {% endfor %}
     {% endif %}
@@ -200,9 +257,27 @@
 {% endmacro %}
 
 
+{# The models whose differences this one follows. #}
+{% macro parents_with_differences() %}
+    {% set found = [] %}
+    {% for parent_id in model.depends_on.nodes if parent_id.startswith('model.') %}
+        {% set parent = graph.nodes[parent_id] %}
+        {% if parent.config.get('incremental_strategy') in key_of_change() %}
+            {% if not parent.config.get('unique_key') %}
+                {% do exceptions.raise_compiler_error(
+                    parent.name ~ " needs a unique_key: " ~ model.name ~ " follows what differs in it"
+                ) %}
+            {% endif %}
+            {% do found.append(parent) %}
+        {% endif %}
+    {% endfor %}
+    {{ return(found) }}
+{% endmacro %}
+
+
 {# The load from which on a model's differences are written down, after this build; or none. #}
 {% macro differences_since(todo, target) %}
-    {% if not readers_by_difference() %}
+    {% if not readers_of_differences() %}
         {{ return(none) }}
     {% elif todo.work == 'rebuild' %}
         {% do run_query("drop table if exists " ~ differences_of(target)) %}
@@ -216,23 +291,40 @@
 
 {% macro note_differences(todo, target, columns, removal, readers) %}
     {% set differences = differences_of(target) %}
+    {% set key = '"session_id"' if '"session_id"' in columns else '"visitor_id"' %}
+    {% set noted = columns if has_reader_of_sums(readers) else key %}
+    {% if own_columns(differences) != noted ~ ', "row_sign", "difference_load_id"' %}
+        {% do run_query(
+            "drop table if exists " ~ differences ~ "; create table " ~ differences ~ " as select "
+            ~ noted ~ ", 1 as row_sign, 0::bigint as difference_load_id from differing_rows limit 0"
+        ) %}
+        {% do todo.update({'differences_since_load_id': none}) %}
+    {% endif %}
+    {% set names = [] %}
+    {% for reader in readers %}
+        {% do names.append("'" ~ reader.schema ~ "." ~ (reader.alias or reader.name) ~ "'") %}
+    {% endfor %}
     {% do run_query(
-        "create table if not exists " ~ differences ~ " as select " ~ columns
-        ~ ", 1 as row_sign, 0::bigint as difference_load_id from new_rows limit 0; "
-        ~ "delete from " ~ differences ~ " where difference_load_id <= (select coalesce(min(load_id), 0) "
-        ~ "from ops.model_states where model in ('" ~ readers | join("', '") ~ "')); "
-        ~ "with gone as (" ~ removal ~ " returning " ~ columns_of('standing', columns) ~ ") "
+        "delete from " ~ differences ~ " where difference_load_id <= (select coalesce(min(load_id), 0) "
+        ~ "from ops.model_states where model in (" ~ names | join(", ") ~ ")); "
+        ~ "with gone as (" ~ removal ~ " returning " ~ columns_of('standing', noted) ~ ") "
         ~ "insert into " ~ differences ~ " select *, -1, " ~ todo.load_id ~ " from gone; "
-        ~ "insert into " ~ differences ~ " select " ~ columns ~ ", 1, " ~ todo.load_id
+        ~ "insert into " ~ differences ~ " select " ~ noted ~ ", 1, " ~ todo.load_id
         ~ " from differing_rows where is_new"
     ) %}
 {% endmacro %}
 
 
+{% macro has_reader_of_sums(readers) %}
+    {{ return(readers | selectattr('config.incremental_strategy', 'equalto', 'by_difference') | list) }}
+{% endmacro %}
+
+
 {% macro add_differences(todo, target, sql) %}
-    {% set mark = '\\(select \\*, 1 as row_sign from (\\S+)"\\) /\\* follow: differences \\*/' %}
+    {% set mark = '\\(select \\*, 1 as row_sign from \\S+\\) /\\* follow: differences \\*/' %}
+    {% set differences = differences_of(relation_of(parents_with_differences()[0])) %}
     {% set only_differences = modules.re.sub(
-        mark, '(select * from \\1__differences" where difference_load_id > ' ~ todo.since_load_id ~ ')',
+        mark, '(select * from ' ~ differences ~ ' where difference_load_id > ' ~ todo.since_load_id ~ ')',
         sql
     ) %}
     {% set keys = config.require('unique_key') %}

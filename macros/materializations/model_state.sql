@@ -20,21 +20,29 @@
         built_at timestamptz not null default clock_timestamp()
     );
     -- From which load on its differences are written down; null where they are not.
-    alter table ops.model_states add column if not exists differences_since_load_id bigint
+    alter table ops.model_states add column if not exists differences_since_load_id bigint;
+    -- Of what stands in PostgreSQL's comments on it.
+    alter table ops.model_states add column if not exists comments_fingerprint text
 {% endmacro %}
 
 
-{% macro work_to_do(kind, sql, existing) %}
-    {# A mapping: `work` (rebuild, follow or nothing), `fingerprint`, `load_id` and `since_load_id`. #}
-    {% set ground = states_of_parents(model, known_states()) %}
+{% macro work_to_do(kind, sql, existing, states) %}
+    {# A mapping: `work` (rebuild, follow or nothing), `fingerprint`, `load_id` and `since_load_id`;
+       `is_noted` says that all of it is known already. #}
+    {% set ground = states_of_parents(model, states) %}
     {% set fingerprint = local_md5(
-        [kind, sql, model.contract.checksum, config.get('indexes')] | string ~ ground.fingerprint
+        [kind, sql, model.contract.checksum, config.get('indexes')] | string
+        ~ (partition_column() or '') ~ ground.fingerprint
     ) %}
     {% set state = ground.states.get(this.schema ~ '.' ~ this.identifier) %}
     {% set result = {
         'work': 'rebuild', 'fingerprint': fingerprint, 'load_id': ground.load_id,
         'since_load_id': state.load_id if state else none,
-        'differences_since_load_id': state.differences_since_load_id if state else none
+        'differences_since_load_id': state.differences_since_load_id if state else none,
+        'comments_fingerprint': local_md5(
+            [config.get('persist_docs'), model.description, model.columns] | string
+        ),
+        'is_noted': false
     } %}
     {% if not existing or should_full_refresh() or ground.is_unknown %}
         {{ return(result) }}
@@ -44,7 +52,11 @@
     {% endif %}
     {% set is_new = state.load_id != ground.load_id or var('backfill_from') is not none %}
     {% if kind == 'view' or ground.load_id is none or not is_new %}
-        {% do result.update({'work': 'nothing'}) %}
+        {% do result.update({
+            'work': 'nothing',
+            'is_noted': state.load_id == ground.load_id
+                and state.comments_fingerprint == result.comments_fingerprint
+        }) %}
     {% elif model.config.materialized == 'incremental' and state.load_id <= ground.load_id
         and is_worth_following(state.load_id, ground) %}
         {% do result.update({'work': 'follow'}) %}
@@ -58,14 +70,15 @@
     {% set strategy = config.get('incremental_strategy') %}
     {% if strategy == 'by_load' %}
         {{ return(true) }}
-    {% elif strategy == 'by_difference' %}
-        {% set summed_up = graph.nodes[model.depends_on.nodes[0]] %}
-        {% set whole_since = ground.states[
-            summed_up.schema ~ '.' ~ (summed_up.alias or summed_up.name)
-        ].differences_since_load_id %}
-        {{ return(
-            whole_since is not none and whole_since <= since_load_id and var('backfill_from') is none
-        ) }}
+    {% elif strategy in ('by_difference', 'by_session') %}
+        {% for parent in parents_with_differences() %}
+            {% set state = ground.states[parent.schema ~ '.' ~ (parent.alias or parent.name)] %}
+            {% set whole_since = state.differences_since_load_id %}
+            {% if whole_since is none or whole_since > since_load_id %}
+                {{ return(false) }}
+            {% endif %}
+        {% endfor %}
+        {{ return(strategy == 'by_session' or var('backfill_from') is none) }}
     {% endif %}
     {% set changes = ref('int_changed_visitors' if strategy == 'by_visitor' else 'int_changed_users') %}
     {{ return(run_query(
@@ -77,15 +90,29 @@
 
 {% macro known_states() %}
     {# Of the models, and of `raw`: loads are numbered in the order of their commits, and a rewrite
-       takes events out of earlier ones. #}
+       takes events out of earlier ones; and whether `this` is there.
+
+       dbt opens the transaction with it. Of two builds at once the second waits for the lock, and
+       what it reads after that says that the work is done. What a crash of the machine takes of a
+       model it takes of its note too, so the commit need not wait for the disk. #}
+    {% call statement('states', fetch_result=True) %}
+        set local synchronous_commit = off;
+        select pg_advisory_xact_lock(hashtext('clickmart model {{ this.schema }}.{{ this.identifier }}'));
+        select
+            model, fingerprint, load_id, differences_since_load_id, comments_fingerprint
+        from ops.model_states
+        union all
+        select
+            'raw', (select coalesce(max(rewrite_id), 0) from ops.rewrites)::text,
+            (select coalesce(max(load_id), 0) from ops.loads), null, null
+        union all
+        select 'this', to_regclass('{{ this.include(database=false) }}')::text, null, null, null
+    {% endcall %}
     {% set states = {} %}
-    {% for row in run_query(
-        "select model, fingerprint, load_id, differences_since_load_id from ops.model_states "
-        ~ "union all select 'raw', (select coalesce(max(rewrite_id), 0) from ops.rewrites)::text, "
-        ~ "(select coalesce(max(load_id), 0) from ops.loads), null"
-    ).rows %}
+    {% for row in load_result('states').data %}
         {% do states.update({row[0]: {
-            'fingerprint': row[1], 'load_id': row[2], 'differences_since_load_id': row[3]
+            'fingerprint': row[1], 'load_id': row[2], 'differences_since_load_id': row[3],
+            'comments_fingerprint': row[4], 'is_there': row[1] is not none
         }}) %}
     {% endfor %}
     {{ return(states) }}
@@ -136,14 +163,19 @@
 {% endmacro %}
 
 
-{% macro note_model_state(todo, differences_since_load_id) %}
-    {% do run_query(
-        "insert into ops.model_states (model, fingerprint, load_id, differences_since_load_id) "
-        ~ "values ('" ~ this.schema ~ '.' ~ this.identifier ~ "', '" ~ todo.fingerprint ~ "', "
-        ~ (todo.load_id if todo.load_id is not none else 'null') ~ ", "
-        ~ (differences_since_load_id if differences_since_load_id is not none else 'null')
-        ~ ") on conflict (model) do update set fingerprint = excluded.fingerprint, "
-        ~ "load_id = excluded.load_id, built_at = excluded.built_at, "
-        ~ "differences_since_load_id = excluded.differences_since_load_id"
-    ) %}
-{% endmacro %}
+{% macro note_of_state(todo, differences_since_load_id) -%}
+    insert into ops.model_states
+        (model, fingerprint, load_id, differences_since_load_id, comments_fingerprint)
+    values (
+        '{{ this.schema }}.{{ this.identifier }}', '{{ todo.fingerprint }}',
+        {{ todo.load_id if todo.load_id is not none else 'null' }},
+        {{ differences_since_load_id if differences_since_load_id is not none else 'null' }},
+        '{{ todo.comments_fingerprint }}'
+    )
+    on conflict (model) do update set
+        fingerprint = excluded.fingerprint,
+        load_id = excluded.load_id,
+        built_at = excluded.built_at,
+        differences_since_load_id = excluded.differences_since_load_id,
+        comments_fingerprint = excluded.comments_fingerprint
+{%- endmacro %}

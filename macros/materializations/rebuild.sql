@@ -15,27 +15,29 @@
 
 {% macro materialize(kind, sql, pre_hooks, post_hooks) %}
     {% set target = this.incorporate(type=kind) %}
-    {% set existing = standing_relation(this) %}
-    {% set old = make_backup_relation(target, existing.type if existing else kind) %}
-    {% do drop_relation_if_exists(load_cached_relation(old)) %}
     {% do run_hooks(pre_hooks, inside_transaction=False) %}
-    {# dbt opens the transaction with it. Of two builds at once the second finds the work done. #}
-    {% call statement('begin') %}
-        select pg_advisory_xact_lock(hashtext('clickmart model {{ this.schema }}.{{ this.identifier }}'))
-    {% endcall %}
+    {% set states = known_states() %}
+    {% set existing = standing_relation(this, states) %}
+    {% set old = make_backup_relation(target, existing.type if existing else kind) %}
     {% do run_hooks(pre_hooks, inside_transaction=True) %}
-    {% set todo = work_to_do(kind, sql, existing) %}
+    {% set todo = work_to_do(kind, sql, existing, states) %}
     {% if todo.work == 'rebuild' %}
         {% do rebuild(kind, sql, target, existing, old) %}
     {% elif todo.work == 'follow' %}
         {% do follow_new_loads(todo, target, sql) %}
+        {% if partition_column() %}
+            {% do add_partitions(target) %}
+        {% endif %}
     {% else %}
         {% call noop_statement('main', 'UNCHANGED', 'UNCHANGED') %}{{ sql }}{% endcall %}
     {% endif %}
-    {% do note_model_state(todo, differences_since(todo, target)) %}
+    {% if not todo.is_noted %}
+        {% do run_query(
+            note_of_state(todo, differences_since(todo, target)) ~ "; " ~ comments_on(target)
+        ) %}
+    {% endif %}
     {% do run_hooks(post_hooks, inside_transaction=True) %}
     {% do apply_grants(target, config.get('grants'), should_revoke=should_revoke(existing, true)) %}
-    {% do persist_docs(target, model) %}
     {% do adapter.commit() %}
     {% if existing and todo.work == 'rebuild' %}
         {# By SQL alone: dbt's cache would take the views, which stand on the new one, for gone. #}
@@ -51,46 +53,95 @@
 {% macro rebuild(kind, sql, target, existing, old) %}
     {% set fresh = make_intermediate_relation(target) %}
     {% do drop_relation_if_exists(load_cached_relation(fresh)) %}
+    {% do drop_relation_if_exists(load_cached_relation(old)) %}
     {% call statement('main') %}
-        {% if kind == 'table' %}
+        {% if partition_column() %}
+            {{ create_partitioned_table(fresh, sql) }}
+        {% elif kind == 'table' %}
             {{ get_create_table_as_sql(False, fresh, sql) }}
         {% else %}
             {{ get_create_view_as_sql(fresh, sql) }}
         {% endif %}
     {% endcall %}
     {% if kind == 'table' %}
-        {% do create_indexes(fresh) %}
         {# The models that follow are planned with these statistics; autovacuum comes too late. #}
-        {% do run_query('analyze ' ~ fresh) %}
+        {% do run_query(
+            indexes_of(fresh)
+            ~ (analysis_of_partitions(fresh) if partition_column() else 'analyze ' ~ fresh)
+        ) %}
     {% endif %}
     {% set views = dependent_views(existing) if existing else [] %}
-    {% do lock_for_swap(existing, views) %}
+    {% do run_query(
+        lock_for_swap(existing, views)
+        ~ (renaming(existing, old) if existing else '')
+        ~ renaming(fresh, target)
+    ) %}
     {% if existing %}
-        {% do adapter.rename_relation(existing, old) %}
+        {% do adapter.cache_renamed(existing, old) %}
     {% endif %}
-    {% do adapter.rename_relation(fresh, target) %}
+    {% do adapter.cache_renamed(fresh, target) %}
+    {% if partition_column() %}
+        {% do rename_partitions(old) if existing %}
+        {% do rename_partitions(target) %}
+    {% endif %}
     {% do rebind_views(views) %}
 {% endmacro %}
 
 
-{% macro lock_for_swap(relation, views) %}
+{% macro indexes_of(relation) %}
+    {%- for index in config.get('indexes', default=[]) -%}
+        {{ get_create_index_sql(relation, index) }};
+    {% endfor -%}
+{% endmacro %}
+
+
+{% macro renaming(relation, new) -%}
+    alter {{ relation.type }} {{ relation }} rename to {{ adapter.quote(new.identifier) }};
+{% endmacro %}
+
+
+{% macro comments_on(relation) %}
+    {# What `persist_docs` asks for, in one statement: the columns of a contract are there. #}
+    {%- if config.persist_relation_docs() -%}
+        {{ alter_relation_comment(relation, model.description) }}
+    {%- endif -%}
+    {%- if config.persist_column_docs() and model.contract.enforced -%}
+        {%- for column in model.columns.values() -%}
+            comment on column {{ relation }}.{{ adapter.quote(column.name) if column.quote else column.name }}
+            is {{ postgres_escape_comment(column.description) }};
+        {% endfor -%}
+    {%- elif config.persist_column_docs() and model.columns -%}
+        {{ alter_column_comment(relation, model.columns) }}
+    {%- endif -%}
+{% endmacro %}
+
+
+{% macro lock_for_swap(relation, views) -%}
     {# Swaps take turns: two at once, each under the same view, would lock each other out. A reader
        locks a view before its tables, so the views come first here too, each by replacing it with
        itself. What can't be had soon is let go and asked for again from the start, before
        PostgreSQL calls it a deadlock and breaks off somebody's query. #}
-    {% do run_query(
-        "do $lock$ declare milliseconds int := 100; begin loop begin "
-        ~ "perform set_config('lock_timeout', milliseconds::text, true); "
-        ~ "perform pg_advisory_xact_lock(hashtext('clickmart rebuild')); "
-        ~ replacements(views)
-        ~ ("lock table " ~ relation ~ " in access exclusive mode; "
-            if relation and relation.type == 'table' else '')
-        ~ "exit; "
-        ~ "exception when lock_not_available or deadlock_detected then "
-        ~ "milliseconds := least(milliseconds * 2, 60000); perform pg_sleep(0.01); "
-        ~ "end; end loop; perform set_config('lock_timeout', '"
-        ~ run_query("show lock_timeout").rows[0][0] ~ "', true); end $lock$"
-    ) %}
+    do $lock$
+    declare
+        milliseconds int := 100;
+        given text := current_setting('lock_timeout');
+    begin
+        loop
+            begin
+                perform set_config('lock_timeout', milliseconds::text, true);
+                perform pg_advisory_xact_lock(hashtext('clickmart rebuild'));
+                {{ replacements(views) }}
+                {%- if relation and relation.type == 'table' %}
+                lock table {{ relation }} in access exclusive mode;
+                {%- endif %}
+                exit;
+            exception when lock_not_available or deadlock_detected then
+                milliseconds := least(milliseconds * 2, 60000);
+                perform pg_sleep(0.01);
+            end;
+        end loop;
+        perform set_config('lock_timeout', given, true);
+    end $lock$;
 {% endmacro %}
 
 
@@ -99,13 +150,11 @@
 {% endmacro %}
 
 
-{% macro standing_relation(relation) %}
+{% macro standing_relation(relation, states) %}
     {# A view that could not be bound to a table built in this run went with it; the cache has not
        heard. #}
     {% set cached = load_cached_relation(relation) %}
-    {% if cached and not run_query(
-        "select oid from pg_class where oid = to_regclass('" ~ cached.include(database=false) ~ "')"
-    ).rows %}
+    {% if cached and not states.this.is_there %}
         {% do adapter.cache_dropped(cached) %}
         {{ return(none) }}
     {% endif %}

@@ -13,15 +13,18 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
+import psutil
 import psycopg2
 import pytest
 
 from ingestion import batch, postgres, warehouse
+from ingestion.dbt_process import ready
 from ingestion.generate import GenerateOptions, generate
 from ingestion.settings import Settings
 from tests.conftest import empty_warehouse
@@ -286,6 +289,42 @@ def test_an_event_twice_or_lost_is_found(project: Project, is_one_lost: bool, fa
         ran = project.dbt("test", "-s", "no_event_is_lost", "test_name:as_many_as")
         assert ran.returncode == 1
         assert project.failures() == {failing}
+
+
+# -- one dbt for several commands ----------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def copy(project: Project) -> Settings:
+    """Settings of the copy of the project."""
+    return replace(project.settings, project_dir=project.folder)
+
+
+def test_what_was_parsed_serves_command_after_command(project: Project, copy: Settings) -> None:
+    test = ("test", "-s", "orders_agree_with_their_refunds")
+    with ready(copy) as dbt:
+        dbt.begin(["parse"])
+        assert "ERROR=0" in "".join(dbt.lines(test))
+        assert dbt.exit_code == 0
+        with project.broken("marts.fct_orders", "refund_amount = refund_amount + 1", "true"):
+            assert "ERROR=1" in "".join(dbt.lines(test))
+            assert dbt.exit_code == 1
+        with project.edited("macros/rate.sql", "{% macro rate", "{% macro 1"):
+            assert "ERROR=0" in "".join(dbt.lines(test))
+
+
+def test_a_project_that_cannot_be_read_is_one_clear_line(project: Project, copy: Settings) -> None:
+    with project.edited("macros/rate.sql", "{% macro rate", "{% macro 1"), ready(copy) as dbt:
+        dbt.begin(["parse"])
+        with pytest.raises(warehouse.BuildError, match=r"failed: .*expected token.*log: "):
+            warehouse.build(dbt, print)
+
+
+def test_a_dbt_that_dies_is_noticed(copy: Settings) -> None:
+    with ready(copy) as dbt:
+        psutil.Process().children()[-1].kill()
+        with pytest.raises(warehouse.BuildError, match="dbt docs failed"):
+            warehouse.docs(dbt)
 
 
 def test_a_dimension_never_has_a_key_twice(project: Project) -> None:

@@ -8,7 +8,7 @@ with sessionized_events as (
         session_id,
         session_event_number
     from {{ ref("int_events_sessionized") }}
-    where event_type in ('add_to_cart', 'remove_from_cart') and {{ of_changed_visitors() }}
+    where event_type in ('add_to_cart', 'remove_from_cart') and {{ of_changed_sessions() }}
 ),
 
 events as (
@@ -16,7 +16,9 @@ events as (
         event_id,
         coalesce(currency, '{{ var("reporting_currency") }}') as currency
     from {{ ref("stg_raw__events") }}
-    where event_type in ('add_to_cart', 'remove_from_cart') and {{ of_changed_visitors() }}
+    where
+        event_type in ('add_to_cart', 'remove_from_cart')
+        and {{ of_changed_sessions("event_id", of="int_events_sessionized") }}
 ),
 
 items as (

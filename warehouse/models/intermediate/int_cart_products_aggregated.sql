@@ -9,7 +9,7 @@ with changes as (
         unit_price_amount,
         is_last_change
     from {{ ref("int_cart_changes_valued") }}
-    where {{ of_changed_visitors() }}
+    where {{ of_changed_sessions() }}
 ),
 
 final as (

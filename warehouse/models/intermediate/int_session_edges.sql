@@ -6,7 +6,7 @@ with sessionized_events as (
         session_event_number,
         is_session_end
     from {{ ref("int_events_sessionized") }}
-    where (session_event_number = 1 or is_session_end) and {{ of_changed_visitors() }}
+    where (session_event_number = 1 or is_session_end) and {{ of_changed_sessions() }}
 ),
 
 events as (
@@ -19,7 +19,7 @@ events as (
         os,
         country
     from {{ ref("stg_raw__events") }}
-    where {{ of_changed_visitors() }}
+    where {{ of_changed_sessions("event_id", of="int_events_sessionized") }}
 ),
 
 edge_events as (

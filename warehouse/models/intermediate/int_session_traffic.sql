@@ -11,7 +11,7 @@ with events as (
     from {{ ref("stg_raw__events") }}
     where
         coalesce(utm_source, utm_medium, utm_campaign, click_id, referrer) is not null
-        and {{ of_changed_visitors() }}
+        and {{ of_changed_sessions("event_id", of="int_events_sessionized") }}
 ),
 
 sessionized_events as (
@@ -21,7 +21,7 @@ sessionized_events as (
         session_id,
         session_event_number
     from {{ ref("int_events_sessionized") }}
-    where {{ of_changed_visitors() }}
+    where {{ of_changed_sessions() }}
 ),
 
 referrals_named as (

@@ -14,10 +14,6 @@ with sessions as (
 final as (
     select
         visitor_id,
-        min(started_at) as first_seen_at,
-        max(ended_at) as last_seen_at,
-        count(*) as session_count,
-        cast(sum(event_count) as bigint) as event_count,
         bool_or(
             is_declared_bot
             or (

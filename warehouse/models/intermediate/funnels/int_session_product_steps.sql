@@ -9,7 +9,7 @@ with events as (
     from {{ ref("int_events_sessionized") }}
     where
         event_type in ('product_view', 'add_to_cart', 'purchase')
-        and {{ of_changed_visitors() }}
+        and {{ of_changed_sessions() }}
 ),
 
 items as (

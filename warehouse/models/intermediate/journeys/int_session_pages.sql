@@ -6,7 +6,7 @@ with events as (
         coalesce(page_type, '(unknown)') as page_type,
         coalesce({{ url_path("page_url") }}, '(unknown)') as page_path
     from {{ ref("fct_events") }}
-    where {{ of_changed_visitors() }}
+    where {{ of_changed_sessions() }}
 ),
 
 pages_counted as (
@@ -29,7 +29,7 @@ sessions as (
         event_count,
         is_bot
     from {{ ref("fct_sessions") }}
-    where {{ of_changed_visitors() }}
+    where {{ of_changed_sessions() }}
 ),
 
 final as (

@@ -6,7 +6,7 @@ with events as (
         session_event_number,
         event_type
     from {{ ref("int_events_sessionized") }}
-    where {{ of_changed_visitors() }}
+    where {{ of_changed_sessions() }}
 ),
 
 steps_compared as (

@@ -6,7 +6,7 @@ with events as (
         event_type,
         event_at
     from {{ ref("int_events_sessionized") }}
-    where {{ of_changed_visitors() }}
+    where {{ of_changed_sessions() }}
 ),
 
 first_events as (
@@ -15,7 +15,7 @@ first_events as (
         session_id,
         event_type
     from {{ ref("int_events_sessionized") }}
-    where session_event_number = 1 and {{ of_changed_visitors() }}
+    where session_event_number = 1 and {{ of_changed_sessions() }}
 ),
 
 sessions as (
@@ -25,7 +25,7 @@ sessions as (
         coalesce(device_type, '(unknown)') as device_type,
         is_bot
     from {{ ref("fct_sessions") }}
-    where {{ of_changed_visitors() }}
+    where {{ of_changed_sessions() }}
 ),
 
 steps_followed as (

@@ -9,7 +9,7 @@ with events as (
     from {{ ref("fct_events") }}
     where
         event_type in ('product_view', 'add_to_cart', 'remove_from_cart')
-        and {{ of_changed_visitors() }}
+        and {{ of_changed_sessions() }}
 ),
 
 items as (

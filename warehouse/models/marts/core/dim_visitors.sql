@@ -1,7 +1,21 @@
 with visitors as (
-    select *
+    select
+        visitor_id,
+        is_bot
     from {{ ref("int_visitors_flagged") }}
     where {{ of_changed_visitors() }}
+),
+
+sessions as (
+    select
+        visitor_id,
+        min(started_at) as first_seen_at,
+        max(ended_at) as last_seen_at,
+        count(*) as session_count,
+        sum(event_count) as event_count
+    from {{ ref("int_sessions_aggregated") }}
+    where {{ of_changed_visitors() }}
+    group by visitor_id
 ),
 
 identities as (
@@ -25,13 +39,15 @@ final as (
     select
         visitors.visitor_id,
         identities.user_key,
-        visitors.first_seen_at,
-        visitors.last_seen_at,
-        visitors.session_count,
-        visitors.event_count,
+        sessions.first_seen_at,
+        sessions.last_seen_at,
+        sessions.session_count,
+        sessions.event_count,
         visitor_users.user_count,
         visitors.is_bot
     from visitors
+    inner join sessions
+        on visitors.visitor_id = sessions.visitor_id
     inner join identities
         on visitors.visitor_id = identities.visitor_id
     inner join visitor_users

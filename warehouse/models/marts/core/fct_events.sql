@@ -1,7 +1,8 @@
+-- depends_on: {{ ref("int_load_days_aggregated") }}
 with events as (
     select *
     from {{ ref("stg_raw__events") }}
-    where {{ of_changed_visitors() }}
+    where {{ of_changed_sessions("event_id", of="int_events_sessionized") }}
 ),
 
 sessionized_events as (
@@ -11,7 +12,7 @@ sessionized_events as (
         session_id,
         session_event_number
     from {{ ref("int_events_sessionized") }}
-    where {{ of_changed_visitors() }}
+    where {{ of_changed_sessions() }}
 ),
 
 visitors as (
@@ -19,7 +20,6 @@ visitors as (
         visitor_id,
         is_bot
     from {{ ref("int_visitors_flagged") }}
-    where {{ of_changed_visitors() }}
 ),
 
 items as (
@@ -27,7 +27,7 @@ items as (
         event_id,
         count(*) as item_count
     from {{ ref("stg_raw__event_items") }}
-    where {{ of_changed_visitors("event_id", of="stg_raw__events") }}
+    where {{ of_changed_sessions("event_id", of="int_events_sessionized") }}
     group by event_id
 ),
 

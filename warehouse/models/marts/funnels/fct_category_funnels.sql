@@ -8,7 +8,7 @@ with sessions as (
         device_type,
         channel
     from {{ ref("fct_sessions") }}
-    where {{ is_counted() }} and {{ of_changed_visitors() }}
+    where {{ is_counted() }} and {{ of_changed_sessions() }}
 ),
 
 product_steps as (
@@ -19,7 +19,7 @@ product_steps as (
         event_type,
         event_at
     from {{ ref("int_session_product_steps") }}
-    where {{ of_changed_visitors() }}
+    where {{ of_changed_sessions() }}
 ),
 
 products as (

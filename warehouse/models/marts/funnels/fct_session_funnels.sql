@@ -8,7 +8,7 @@ with sessions as (
         device_type,
         channel
     from {{ ref("fct_sessions") }}
-    where {{ is_counted() }} and {{ of_changed_visitors() }}
+    where {{ is_counted() }} and {{ of_changed_sessions() }}
 ),
 
 funnels as (
@@ -16,7 +16,7 @@ funnels as (
         ref("fct_events"),
         "session_id",
         steps,
-        where=is_counted() ~ " and " ~ of_changed_visitors()
+        where=is_counted() ~ " and " ~ of_changed_sessions()
     ) | indent(4) }}
 ),
 

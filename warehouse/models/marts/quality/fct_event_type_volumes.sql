@@ -13,7 +13,7 @@ events as (
         event_date,
         event_type,
         sum(event_count) as event_count
-    from {{ ref("int_visitor_day_types_aggregated") }}
+    from {{ ref("int_session_day_types_aggregated") }}
     where {{ is_counted() }}
     group by event_date, event_type
 ),

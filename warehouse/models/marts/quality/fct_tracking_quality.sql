@@ -16,7 +16,7 @@ events_typed as (
             'product_click', 'product_view', 'add_to_cart', 'remove_from_cart', 'purchase'
         ) as has_product,
         event_type = 'purchase' as has_order
-    from {{ ref("int_visitor_day_types_aggregated") }}
+    from {{ ref("int_session_day_types_aggregated") }}
 ),
 
 events as (

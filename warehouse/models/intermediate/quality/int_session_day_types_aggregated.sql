@@ -5,28 +5,30 @@ with events as (
         event_date,
         received_at,
         visitor_id,
+        session_id,
         nullif(page_url, '') as page_url,
         order_id,
         item_count,
         is_bot
     from {{ ref("fct_events") }}
-    where {{ of_changed_visitors() }}
+    where {{ of_changed_sessions() }}
 ),
 
 declared_bot_events as (
     select
-        visitor_id,
+        session_id,
         event_date,
         event_type,
         count(*) as declared_bot_event_count
     from {{ ref("int_events_sessionized") }}
-    where is_declared_bot and {{ of_changed_visitors() }}
-    group by visitor_id, event_date, event_type
+    where is_declared_bot and {{ of_changed_sessions() }}
+    group by session_id, event_date, event_type
 ),
 
 events_aggregated as (
     select
         visitor_id,
+        session_id,
         event_date,
         event_type,
         bool_or(is_bot) as is_bot,
@@ -53,12 +55,13 @@ events_aggregated as (
         count(case when item_count > 0 then 1 end) as product_named_event_count,
         count(order_id) as order_named_event_count
     from events
-    group by visitor_id, event_date, event_type
+    group by visitor_id, session_id, event_date, event_type
 ),
 
 final as (
     select
         events_aggregated.visitor_id,
+        events_aggregated.session_id,
         events_aggregated.event_date,
         events_aggregated.event_type,
         events_aggregated.is_bot,
@@ -75,7 +78,7 @@ final as (
     from events_aggregated
     left join declared_bot_events
         on
-            events_aggregated.visitor_id = declared_bot_events.visitor_id
+            events_aggregated.session_id = declared_bot_events.session_id
             and events_aggregated.event_date = declared_bot_events.event_date
             and events_aggregated.event_type = declared_bot_events.event_type
 )
