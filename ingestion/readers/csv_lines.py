@@ -53,13 +53,13 @@ def read_csv(split: Split, wanted: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
 
 def _parse_block(first: int, block: bytes, header: tuple[str, ...]) -> Parsed | None:
     """Parse a block at once; None unless it is as good as line by line, and nothing is to mend."""
+    if len(header) == 1 or len(block) > LONGEST_ROW_BYTES or not is_clean(block):
+        return None
     if first == 1:
         if block.startswith(UTF8_BOM):
             return None
         first, block = 2, block.partition(b"\n")[2]
-    if len(header) == 1 or not block or len(block) > LONGEST_ROW_BYTES or not is_clean(block):
-        return None
-    if block.startswith((b"\n", b"\r")) or b"\n\n" in block or b"\n\r" in block:
+    if not block or block.startswith((b"\n", b"\r")) or b"\n\n" in block or b"\n\r" in block:
         return None  # a blank line would be a row without values
     if b'"' in block.translate(None, _NEITHER_QUOTE_NOR_BREAK).replace(b'""', b""):
         return None  # a line has an odd number of quotes
