@@ -59,15 +59,20 @@ def _parse_block(first: int, block: bytes, header: tuple[str, ...]) -> Parsed | 
         if block.startswith(UTF8_BOM):
             return None
         first, block = 2, block.partition(b"\n")[2]
-    if not block or block.startswith((b"\n", b"\r")) or b"\n\n" in block or b"\n\r" in block:
-        return None  # a blank line would be a row without values
     if b'"' in block.translate(None, _NEITHER_QUOTE_NOR_BREAK).replace(b'""', b""):
         return None  # a line has an odd number of quotes
     table, rejected = _parsed_at_once(block, header)
-    if table is None:
+    if table is None or _may_hold_blank_line(table, block):
         return None
-    lines = block.split(b"\n") if rejected else []
-    return _told_apart(range(first, first + block.count(b"\n")), lines, table, rejected)
+    numbers = range(first, first + table.num_rows + len(rejected))
+    return _told_apart(numbers, block.split(b"\n") if rejected else [], table, rejected)
+
+
+def _may_hold_blank_line(table: pa.Table, block: bytes) -> bool:
+    """Return whether a row of the table may be a blank line: then it has no value at all."""
+    if not all(column.null_count for column in table.columns):
+        return False
+    return block.startswith((b"\n", b"\r")) or b"\n\n" in block or b"\n\r" in block
 
 
 def _without_header(batch: list[Line], repairs: Repairs) -> list[Line]:
@@ -172,7 +177,7 @@ def _parsed_at_once(data: bytes, header: tuple[str, ...]) -> tuple[pa.Table | No
         rejected.append(row.number)
         return "skip"
 
-    if data.count(b"\r") != data.count(b"\r\n"):
+    if b"\r" in data and data.count(b"\r") != data.count(b"\r\n"):
         return None, []
     try:
         table = _pyarrow_csv(data, header, reject)
