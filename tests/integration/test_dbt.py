@@ -254,6 +254,27 @@ def test_a_failing_test_leaves_its_rows_until_it_holds(project: Project) -> None
     assert project.failures() == set()
 
 
+def test_a_failing_row_names_the_promise_it_breaks(project: Project) -> None:
+    with project.broken("seeds.traffic_sources", "source = null", "source = 'bing'"):
+        project.execute(
+            "insert into seeds.traffic_sources values "
+            "('yahoo', 'search'), ('example', 'nonsense'), ('Duck', 'nonsense')"
+        )
+        ran = project.dbt("test", "-s", "traffic_sources_holds_true")
+        assert ran.returncode == 1
+        found = project.query(
+            "select expression, failed_count, key_values "
+            "from test_failures.traffic_sources_holds_true order by 1, 3"
+        )
+    assert found == [
+        ("category in ('search', 'social', 'video', 'shopping')", 2, None),
+        ("key: source", 2, '["yahoo"]'),
+        ("key: source", 1, "[null]"),
+        ("source = lower(source)", 1, None),
+    ]
+    assert project.dbt("test", "-s", "traffic_sources_holds_true").returncode == 0
+
+
 def test_what_speaks_of_the_source_is_a_warning(project: Project) -> None:
     last_whole_day = "(select last_date - 1 from intermediate.int_span_observed)"
     with (
