@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from ingestion.lake.log import REWRITTEN
 from ingestion.lake.tables import LakeFile
+from ingestion.lake.write import write_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,7 +69,7 @@ def _rewrite_file(lake: Path, file: LakeFile, columns: list[str], mask: Mask) ->
     path = Path(file.path).with_name(f"{uuid.uuid4().hex}.parquet")
     target = lake / REWRITTEN / file.table / path
     target.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(kept, target, compression="zstd", use_dictionary=True)
+    write_file(kept, target)
     new = LakeFile(
         file.table, path.as_posix(), file.event_date, kept.num_rows, target.stat().st_size
     )

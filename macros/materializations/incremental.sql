@@ -56,29 +56,23 @@
     {% do run_query("analyze changed_keys") %}
     {# A merge would read a whole index in its order to find the few. #}
     {% do run_query("set local enable_mergejoin = off") %}
+    {% set is_changed = key ~ " in (select " ~ key ~ " from changed_keys)" %}
     {% set mark = "true /\\* follow: (\\S*?)(\\w+) of changed " ~ key ~ " in " %}
-    {% set only_changed = modules.re.sub(mark ~ "None \\*/", is_changed(key, "\\1"), sql) %}
+    {% set only_changed = modules.re.sub(mark ~ "None \\*/", "\\1" ~ is_changed, sql) %}
     {% set only_changed = modules.re.sub(
-        mark ~ "(\\S+) \\*/", "\\1\\2 in (select \\2 from \\3 where " ~ is_changed(key) ~ ")", only_changed
+        mark ~ "(\\S+) \\*/", "\\1\\2 in (select \\2 from \\3 where " ~ is_changed ~ ")", only_changed
     ) %}
     {% set columns = own_columns(target) %}
     {% if config.get('unique_key') %}
-        {% do replace_differing_rows(todo, target, columns, is_changed(key), only_changed) %}
+        {% do replace_differing_rows(todo, target, columns, is_changed, only_changed) %}
     {% else %}
         {% do make_new_rows(columns, only_changed) %}
-        {% do run_query("delete from " ~ target ~ " where " ~ is_changed(key)) %}
+        {% do run_query("delete from " ~ target ~ " where " ~ is_changed) %}
         {% call statement('main') %}
             insert into {{ target }} ({{ columns }})
             select {{ columns }} from new_rows
         {% endcall %}
     {% endif %}
-{% endmacro %}
-
-
-{% macro is_changed(key, prefix='') %}
-    {% set condition = prefix ~ key ~ " in (select " ~ key ~ " from changed_keys)" %}
-    {# Sessions are found by their visitors, the key of the tables' indexes. #}
-    {{ return(is_changed('visitor_id', prefix) ~ " and " ~ condition if key == 'session_id' else condition) }}
 {% endmacro %}
 
 
@@ -95,16 +89,24 @@
     {% set keys = config.get('unique_key') %}
     {% set key = keys if keys is string else keys[0] %}
     {% set own = columns_of('new_rows', columns) %}
+    {# A ctid says where a row is in its partition. #}
+    {% set place = partition_column() or 'ctid' %}
     {% do run_query(
-        "create temporary table differing_rows on commit drop as select "
-        ~ "standing.standing_ctid, new_rows." ~ key ~ " is not null as is_new, " ~ own
-        ~ " from (" ~ sql ~ ") as new_rows full join (select ctid as standing_ctid, * from " ~ target ~ " where "
+        "create temporary table differing_rows on commit drop as select standing.standing_ctid, "
+        ~ "standing.standing_place, new_rows." ~ key ~ " is not null as is_new, " ~ own
+        ~ " from (" ~ sql ~ ") as new_rows full join (select ctid as standing_ctid, " ~ place
+        ~ " as standing_place, * from " ~ target ~ " where "
         ~ is_changed ~ ") as standing on " ~ matches('standing', 'new_rows', keys)
         ~ " where row(" ~ own ~ ") is distinct from row(" ~ columns_of('standing', columns) ~ ")"
     ) %}
     {% do run_query("analyze differing_rows") %}
     {% set removal = "delete from " ~ target ~ " as standing using differing_rows "
-        ~ "where standing.ctid = differing_rows.standing_ctid" %}
+        ~ "where standing.ctid = differing_rows.standing_ctid"
+        ~ " and standing." ~ place ~ " = differing_rows.standing_place" %}
+    {% if partition_column() %}
+        {# Each row is looked up in its place: for a hash join all partitions would be read. #}
+        {% do run_query("set local enable_hashjoin = off") %}
+    {% endif %}
     {% set readers = readers_of_differences() %}
     {% if readers %}
         {% do note_differences(todo, target, columns, removal, readers) %}
@@ -144,10 +146,9 @@
     {% set visitors = [] %}
     {% for parent in parents_with_differences() %}
         {% set differences = differences_of(relation_of(parent)) %}
-        {% set has_sessions = '"session_id"' in own_columns(differences) %}
-        {% do (sessions if has_sessions else visitors).append(
-            "select " ~ ("session_id, " if has_sessions else "") ~ "visitor_id from " ~ differences
-            ~ " where difference_load_id > " ~ since_load_id
+        {% set key = 'session_id' if '"session_id"' in own_columns(differences) else 'visitor_id' %}
+        {% do (sessions if key == 'session_id' else visitors).append(
+            "select " ~ key ~ " from " ~ differences ~ " where difference_load_id > " ~ since_load_id
         ) %}
     {% endfor %}
     {% if config.get('meta', {}).get('also_changed') %}
@@ -160,18 +161,18 @@
         {# All sessions of these visitors, also those that the model has in vain. #}
         {% for relation in (relation_named('int_events_sessionized'), target) %}
             {% do sessions.append(
-                "select session_id, visitor_id from " ~ relation ~ " where visitor_id in ("
+                "select session_id from " ~ relation ~ " where visitor_id in ("
                 ~ visitors | join(" union all ") ~ ")"
             ) %}
         {% endfor %}
     {% endif %}
-    {{ return("select distinct * from (" ~ sessions | join(" union all ") ~ ") as sessions") }}
+    {{ return("select distinct session_id from (" ~ sessions | join(" union all ") ~ ") as sessions") }}
 {% endmacro %}
 
 
 {% macro sessions_of_recategorized_products(since_load_id) %}
     {# Those who came by a product that new loads may have moved to another category. #}
-    select session_id, visitor_id from {{ relation_named("int_session_product_steps") }}
+    select session_id from {{ relation_named("int_session_product_steps") }}
     where product_id in (
         select product_id from {{ relation_named("int_products_observed") }}
         group by product_id
@@ -222,7 +223,10 @@
     the notes are whole is in `ops.model_states`.
 #}
 {% macro differences_of(relation) %}
-    {{ return(relation.incorporate(path={'identifier': relation.identifier ~ '__differences'})) }}
+    {# Out of the sight of those who read the marts. #}
+    {{ return(relation.incorporate(
+        path={'schema': 'intermediate', 'identifier': relation.identifier ~ '__differences'}
+    )) }}
 {% endmacro %}
 
 
@@ -287,7 +291,8 @@
 
 {% macro note_differences(todo, target, columns, removal, readers) %}
     {% set differences = differences_of(target) %}
-    {% set noted = columns if has_reader_of_sums(readers) else session_columns(columns) %}
+    {% set key = '"session_id"' if '"session_id"' in columns else '"visitor_id"' %}
+    {% set noted = columns if has_reader_of_sums(readers) else key %}
     {% if own_columns(differences) != noted ~ ', "row_sign", "difference_load_id"' %}
         {% do run_query(
             "drop table if exists " ~ differences ~ "; create table " ~ differences ~ " as select "
@@ -315,15 +320,11 @@
 {% endmacro %}
 
 
-{% macro session_columns(columns) %}
-    {{ return('"session_id", "visitor_id"' if '"session_id"' in columns else '"visitor_id"') }}
-{% endmacro %}
-
-
 {% macro add_differences(todo, target, sql) %}
-    {% set mark = '\\(select \\*, 1 as row_sign from (\\S+)"\\) /\\* follow: differences \\*/' %}
+    {% set mark = '\\(select \\*, 1 as row_sign from \\S+\\) /\\* follow: differences \\*/' %}
+    {% set differences = differences_of(relation_of(parents_with_differences()[0])) %}
     {% set only_differences = modules.re.sub(
-        mark, '(select * from \\1__differences" where difference_load_id > ' ~ todo.since_load_id ~ ')',
+        mark, '(select * from ' ~ differences ~ ' where difference_load_id > ' ~ todo.since_load_id ~ ')',
         sql
     ) %}
     {% set keys = config.require('unique_key') %}

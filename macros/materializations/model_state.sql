@@ -31,7 +31,8 @@
        `is_noted` says that all of it is known already. #}
     {% set ground = states_of_parents(model, states) %}
     {% set fingerprint = local_md5(
-        [kind, sql, model.contract.checksum, config.get('indexes')] | string ~ ground.fingerprint
+        [kind, sql, model.contract.checksum, config.get('indexes')] | string
+        ~ (partition_column() or '') ~ ground.fingerprint
     ) %}
     {% set state = ground.states.get(this.schema ~ '.' ~ this.identifier) %}
     {% set result = {

@@ -25,6 +25,9 @@
         {% do rebuild(kind, sql, target, existing, old) %}
     {% elif todo.work == 'follow' %}
         {% do follow_new_loads(todo, target, sql) %}
+        {% if partition_column() %}
+            {% do add_partitions(target) %}
+        {% endif %}
     {% else %}
         {% call noop_statement('main', 'UNCHANGED', 'UNCHANGED') %}{{ sql }}{% endcall %}
     {% endif %}
@@ -52,7 +55,9 @@
     {% do drop_relation_if_exists(load_cached_relation(fresh)) %}
     {% do drop_relation_if_exists(load_cached_relation(old)) %}
     {% call statement('main') %}
-        {% if kind == 'table' %}
+        {% if partition_column() %}
+            {{ create_partitioned_table(fresh, sql) }}
+        {% elif kind == 'table' %}
             {{ get_create_table_as_sql(False, fresh, sql) }}
         {% else %}
             {{ get_create_view_as_sql(fresh, sql) }}
@@ -60,7 +65,10 @@
     {% endcall %}
     {% if kind == 'table' %}
         {# The models that follow are planned with these statistics; autovacuum comes too late. #}
-        {% do run_query(indexes_of(fresh) ~ 'analyze ' ~ fresh) %}
+        {% do run_query(
+            indexes_of(fresh)
+            ~ (analysis_of_partitions(fresh) if partition_column() else 'analyze ' ~ fresh)
+        ) %}
     {% endif %}
     {% if existing %}
         {% set views = dependent_views(existing) %}
@@ -73,6 +81,10 @@
         {% do run_query(renaming(fresh, target)) %}
     {% endif %}
     {% do adapter.cache_renamed(fresh, target) %}
+    {% if partition_column() %}
+        {% do rename_partitions(old) if existing %}
+        {% do rename_partitions(target) %}
+    {% endif %}
 {% endmacro %}
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import random
+import re
 import subprocess
 import sys
 import time
@@ -347,6 +348,46 @@ def test_replaced_events_leave_nothing_behind(
     assert against_full_refresh(followed, project) == {}
 
 
+def views(day: str, number: int, **changes: str) -> list[Row]:
+    """Return page views of thirty visitors on one day."""
+    moment = f"{day}T10:00:00Z"
+    return [
+        {"event_id": f"{day}-{n}", "event_type": "page_view", "event_ts": moment,
+         "visitor_id": f"v{n % 30}", **changes}
+        for n in range(number)
+    ]  # fmt: skip
+
+
+def test_a_month_has_a_partition_from_its_share_of_the_events_on(
+    followed: Settings, ingest: Ingest, project: Project
+) -> None:
+    def load_and_build(rows: list[Row], is_all: bool = False) -> dict[str, int]:
+        ingest(rows, is_all)
+        project.run("-s", "+fct_events")
+        by_partition = "select tableoid::regclass::text, count(*) from marts.fct_events group by 1"
+        return {
+            name.removeprefix("partitions.fct_events_"): number
+            for name, number in rows_of(followed, by_partition)
+        }
+
+    first = [*views("2026-03-10", 1200), *views("2026-05-02", 1), *views("2099-12-31", 1)]
+    assert load_and_build(first, is_all=True) == {"2026_03_01": 1200, "other": 2}
+    march = "select 'partitions.fct_events_2026_03_01'::regclass::oid"
+    before = rows_of(followed, march)
+    # A login names the visitor's events in all partitions; rows of others stand in the same places.
+    more = [*views("2026-05-03", 30), *views("2026-05-04", 1, user_id="u1")]
+    assert load_and_build(more) == {"2026_03_01": 1200, "2026_05_01": 32, "other": 1}
+    assert rows_of(followed, march) == before
+    names = keep(followed)
+    project.run("--full-refresh", "-s", "+fct_events")
+    assert differences(followed, names) == {}
+    [(plan,)] = rows_of(
+        followed,
+        "explain (format json) select * from marts.fct_events where event_date = '2026-03-10'",
+    )
+    assert re.findall(r'"Relation Name": "(\w+)"', json.dumps(plan)) == ["fct_events_2026_03_01"]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("session_source", ["derived", "source"])
 @pytest.mark.parametrize("first", range(100, 200, 10))
@@ -399,6 +440,13 @@ BROKEN: dict[str, list[Change]] = {
             '"where standing.ctid = differing_rows.standing_ctid and not is_new"',
         )
     ],
+    "a row is taken for one in another partition": [
+        (
+            "macros/materializations/incremental.sql",
+            '~ place ~ " = differing_rows.standing_place"',
+            '~ place ~ " is not null"',
+        )
+    ],
     "sessions that went are not followed": [
         (
             "macros/materializations/incremental.sql",
@@ -438,6 +486,7 @@ BROKEN: dict[str, list[Change]] = {
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("project")  # its seeds
 @pytest.mark.parametrize("fault", BROKEN)
 def test_a_broken_model_differs_from_its_full_refresh(
     settings: Settings, ingest: Ingest, tmp_path: Path, fault: str

@@ -35,21 +35,25 @@ ENGINE_VARIABLES = re.compile(r"JAVA_HOME|RUST_LOG|GRPC_\w+|PYSPARK_\w+")
 @pytest.fixture(scope="module")
 def manifest(tmp_path_factory: pytest.TempPathFactory) -> Node:
     """dbt's manifest of the project, parsed anew; a warning or a deprecation is an error."""
+    target = tmp_path_factory.mktemp("target")
+    result = parsed(target)
+    assert result.success, result.exception
+    return dict(json.loads((target / "manifest.json").read_text()))
+
+
+def parsed(target: Path, **variables: Any) -> Any:
+    """What dbt says of the project with vars, parsed anew into a folder."""
     from dbt.cli.main import dbtRunner
 
-    target = tmp_path_factory.mktemp("target")
-    directories = {
+    options = {
         "--project-dir": PROJECT_DIR,
         "--profiles-dir": PROJECT_DIR,
         "--target-path": target,
         "--log-path": target,
+        "--vars": json.dumps(variables),
     }
-    options = [str(part) for option in directories.items() for part in option]
-    result = dbtRunner().invoke(
-        ["--warn-error", "--quiet", "parse", "--no-partial-parse", *options]
-    )
-    assert result.success, result.exception
-    return dict(json.loads((target / "manifest.json").read_text()))
+    words = [str(part) for option in options.items() for part in option]
+    return dbtRunner().invoke(["--warn-error", "--quiet", "parse", "--no-partial-parse", *words])
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +61,13 @@ def models(manifest: Node) -> dict[str, Node]:
     nodes = {key: node for key, node in manifest["nodes"].items() if key.startswith("model.")}
     assert nodes
     return nodes
+
+
+@pytest.mark.parametrize("limit", [0, "many"])
+def test_a_limit_that_no_session_keeps_is_refused(tmp_path: Path, limit: Any) -> None:
+    result = parsed(tmp_path, session_max_events=limit)
+    assert not result.success
+    assert f"session_max_events is '{limit}'; it must be a number" in str(result.exception)
 
 
 def layer(model: Node) -> str:

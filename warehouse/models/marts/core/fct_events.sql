@@ -1,3 +1,4 @@
+-- depends_on: {{ ref("int_load_days_aggregated") }}
 with events as (
     select *
     from {{ ref("stg_raw__events") }}
