@@ -461,6 +461,30 @@ def test_a_changed_build_builds_what_was_edited_once(project: Project) -> None:
         assert "Nothing to do" in again.stdout
 
 
+def test_an_edited_description_is_told_without_rebuilding(project: Project, copy: Settings) -> None:
+    told = (
+        "select obj_description(to_regclass('marts.dim_dates'), 'pg_class'), "
+        "to_regclass('marts.dim_dates')::oid"
+    )
+    ((before, table),) = project.query(told)
+    assert before.startswith("One row per day from")
+    run = ("run", "-s", "dim_dates")
+    with (
+        project.edited("warehouse/models/marts/core/dim_dates.yml", "One row per day", "Days"),
+        ready(copy) as dbt,
+    ):
+        assert "UNCHANGED" in "".join(dbt.lines(run))
+    assert project.query(told) == [(before.replace("One row per day", "Days"), table)]
+    with ready(copy) as dbt:
+        assert "UNCHANGED" in "".join(dbt.lines(run))
+        assert project.query(told) == [(before, table)]
+        written = "select xmin::text from ops.model_states where model = 'marts.dim_dates'"
+        noted = project.query(written)
+        assert "UNCHANGED" in "".join(dbt.lines(run))
+        assert project.query(written) == noted  # what is as it was is not written
+    assert noted
+
+
 def test_two_builds_at_once_take_turns(project: Project) -> None:
     built_at = "select built_at from ops.model_states where model = 'marts.dim_dates'"
     before = project.query(built_at)
