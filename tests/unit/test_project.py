@@ -164,7 +164,8 @@ def test_every_model_has_a_primary_key_test(manifest: Node, models: dict[str, No
         metadata = test.get("test_metadata")
         if not metadata or not test["attached_node"]:
             continue
-        if metadata["name"] in ("unique_together", "as_many_as"):
+        has_own_key = metadata["name"] == "holds" and metadata["kwargs"].get("key")
+        if has_own_key or metadata["name"] in ("unique_together", "as_many_as"):
             has_key.add(test["attached_node"])
         elif test["column_name"]:
             tested[test["attached_node"], test["column_name"]].add(metadata["name"])
@@ -180,6 +181,26 @@ def test_every_model_has_a_primary_key_test(manifest: Node, models: dict[str, No
     }
     has_key |= {key for key, model in models.items() if takes_over_a_key(model)}
     assert not [model["name"] for key, model in models.items() if key not in has_key]
+
+
+def test_a_model_is_tested_in_one_pass(manifest: Node, models: dict[str, Node]) -> None:
+    """One `holds` for all of a model's expressions; none for what PostgreSQL itself holds."""
+    tests = [node for node in manifest["nodes"].values() if node.get("test_metadata")]
+    named = [test["attached_node"] for test in tests if test["test_metadata"]["name"] == "holds"]
+    assert len(named) == len(set(named))
+    held = {
+        (key, column["name"])
+        for key, model in models.items()
+        if model["contract"]["enforced"] and layer(model) == "marts"
+        for column in model["columns"].values()
+        if "not_null" in {rule["type"] for rule in column["constraints"]}
+    }
+    for test in tests:
+        expressions = test["test_metadata"]["kwargs"].get("expressions", [])
+        names = {name for text in expressions for name in re.findall(r"^(\w+) is not null$", text)}
+        if test["test_metadata"]["name"] == "not_null":
+            names.add(test["column_name"])
+        assert not {(test["attached_node"], name) for name in names} & held, test["name"]
 
 
 def test_marts_and_reports_have_enforced_contracts(models: dict[str, Node]) -> None:
