@@ -32,7 +32,11 @@ def measure_storage(sessions: int, _runs: int) -> list[Storage]:
         found = {f"{FORMATS[name]}, generated": _size(path) for name, path in folders.items()}
         found["lake, table of events"] = _size(home / "lake" / "events")
         for table in TABLES:
-            query = f"select pg_table_size('{table}'), pg_indexes_size('{table}')"
+            query = (
+                "select sum(pg_table_size(relid))::bigint, sum(pg_indexes_size(relid))::bigint "
+                f"from (select '{table}'::regclass as relid "
+                f"union select relid from pg_partition_tree('{table}')) as parts"
+            )
             rows, indexes = execute(home, query)[0]
             found |= {f"PostgreSQL, {table}": rows, f"PostgreSQL, {table}, indexes": indexes}
     return [
