@@ -34,6 +34,7 @@ REPORT = "!/model/model.clickmart.rpt_conversion_funnel"
 SHOWN = (
     "source:raw.events stg_raw__events int_events_sessionized int_sessions_aggregated fct_events "
     "int_purchase_events int_orders_priced fct_sessions fct_orders fct_session_funnels "
+    "int_order_touches fct_funnel_metrics fct_channel_metrics "
     "fct_attribution fct_carts rpt_conversion_funnel rpt_cart_abandonment "
     "rpt_channel_attribution exposure:conversion_funnel "
     "exposure:cart_abandonment exposure:channel_attribution"

@@ -165,16 +165,15 @@ def load_rows(
     started_at = datetime.now(timezone.utc)
     with connect(settings) as connection, connection.cursor() as cursor:
         load_id = load.last_load_id(cursor) + 1
+        is_first = fill.is_empty(cursor)
     report("Validating, and writing the lake")
-    written = lake.write(rows, settings.lake, load_id)
+    written = lake.write(rows, settings.lake, load_id, hash_ids=is_first)
     try:
         _check_written(settings, written, job.files, job.max_quarantined)
     except InputError:
         lake.remove_uncommitted(settings.lake, load_id - 1)
         raise
     report(f"Loading {written.event_count:,} events into PostgreSQL")
-    with connect(settings) as connection, connection.cursor() as cursor:
-        is_first = fill.is_empty(cursor)
     keys = stage.copy_keys(spark, settings, written, only_repeated=is_first)
     with connect(settings) as connection, connection.cursor() as cursor:
         replaced = replace.take_out(cursor, load_id, job.source, job.dates) if job.dates else 0

@@ -51,6 +51,14 @@ Sessions = Annotated[int, typer.Option(help="Sessions of people; bots come on to
 Days = Annotated[int, typer.Option(help="Length of the period.")]
 Products = Annotated[int, typer.Option(help="Products in the catalogue, in 8 categories.")]
 Seed = Annotated[int, typer.Option(help="Equal seeds give equal bytes.")]
+
+
+def _sources(incomplete: str) -> list[str]:
+    from ingestion.adapters import ADAPTERS
+
+    return [name for name in sorted(ADAPTERS) if name.startswith(incomplete)]
+
+
 ExportFolder = Annotated[
     Path | None,
     typer.Option("--out", file_okay=False, help="A folder; by default tableau in CLICKMART_HOME."),
@@ -162,7 +170,8 @@ def ingest(
         str,
         typer.Option(
             help="What wrote the files: native, ga4, posthog, rees46, retailrocket, segment, "
-            "snowplow; or a mapping of your own, such as my-shop.yml."
+            "snowplow; or a mapping of your own, such as my-shop.yml.",
+            autocompletion=_sources,
         ),
     ],
     force: Force = False,

@@ -6,6 +6,8 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime, timezone
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +98,8 @@ def _table(rows: list[dict[str, Any]], names: Sequence[str]) -> Table:
 def _cell(name: str, value: Any) -> str:
     if value is None:
         return ""
+    if isinstance(value, datetime):
+        return f"{value.astimezone(timezone.utc):%Y-%m-%d %H:%M}"
     text = Path(value).name if name == "file" else str(value)
     is_whole = name == "reasons" or len(text) <= LONGEST_CELL
     return escaped(text if is_whole else text[: LONGEST_CELL - 1] + "…")
@@ -107,8 +111,14 @@ def examples(*commands: str) -> str:
 
 
 def print_json(value: Any) -> None:
-    """Print a value as one line of JSON."""
-    sys.stdout.write(json.dumps(value, default=str) + "\n")
+    """Print a value as one line of JSON: numbers as numbers, moments with their zone."""
+    sys.stdout.write(json.dumps(value, default=_as_json) + "\n")
+
+
+def _as_json(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return float(value)
+    return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
 def escaped(text: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
@@ -11,7 +12,7 @@ from typing import Protocol
 from psycopg2 import sql
 
 from ingestion import batch, embedded, postgres, warehouse
-from ingestion.dbt_process import ready
+from ingestion.dbt_process import DbtProcess, ready
 from ingestion.errors import UsageError
 from ingestion.generate import GenerateOptions, generate
 from ingestion.settings import Settings
@@ -48,12 +49,7 @@ def up(settings: Settings, options: GenerateOptions, steps: Steps) -> UpResult:
     """
     began = time.monotonic()
     with ready(settings) as dbt:
-        steps.start("Starting PostgreSQL")
-        embedded.start(settings)
-        events = settings.home / "generated"
-        _check_same_options(settings, events, options)
-        dbt.begin(["parse"])  # while the events are made and loaded
-        _generate_and_ingest(settings, options, events, steps)
+        _generate_and_ingest(settings, options, dbt, steps)
         with warehouse.exclusive(settings, steps.start):
             steps.start("Building and testing the warehouse with dbt")
             warehouse.build(dbt, steps.progress)
@@ -65,15 +61,24 @@ def up(settings: Settings, options: GenerateOptions, steps: Steps) -> UpResult:
 
 
 def _generate_and_ingest(
-    settings: Settings, options: GenerateOptions, events: Path, steps: Steps
+    settings: Settings, options: GenerateOptions, dbt: DbtProcess, steps: Steps
 ) -> None:
-    steps.start(f"Starting the engine ({engine_name(settings)})")
-    with session(settings) as spark:
-        if not (events / "options.json").exists():
-            steps.start(f"Generating {options.sessions:,} sessions")
-            generate(spark, options, events, steps.progress)
-            (events / "options.json").write_text(_as_json(options))
-        batch.ingest(settings, [str(events / "events")], "native", report=steps.start, spark=spark)
+    """Have the events loaded, and the project read meanwhile."""
+    events = settings.home / "generated"
+    steps.start(f"Starting PostgreSQL and the engine ({engine_name(settings)})")
+    with ThreadPoolExecutor() as pool:
+        database = pool.submit(embedded.start, settings)
+        with session(settings) as spark:
+            database.result()
+            _check_same_options(settings, events, options)
+            dbt.begin(["parse"])
+            if not (events / "options.json").exists():
+                steps.start(f"Generating {options.sessions:,} sessions")
+                generate(spark, options, events, steps.progress)
+                (events / "options.json").write_text(_as_json(options))
+            batch.ingest(
+                settings, [str(events / "events")], "native", report=steps.start, spark=spark
+            )
 
 
 def _as_json(options: GenerateOptions) -> str:

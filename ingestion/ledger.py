@@ -17,7 +17,7 @@ def loads(settings: Settings, limit: int) -> list[dict[str, Any]]:
         "select load_id, source, read_count as read, loaded_count as loaded, "
         "duplicate_count as duplicate, quarantined_count as quarantined, "
         "replaced_count as replaced, removed_count as removed, lake_version, seconds, "
-        "to_char(committed_at, 'YYYY-MM-DD HH24:MI') as committed_at "
+        "committed_at "
         "from ops.loads order by load_id desc limit %(limit)s",
         {"limit": limit},
     )
@@ -30,7 +30,7 @@ def quarantined(
     return _rows(
         settings,
         "select bad.load_id, files.path as file, bad.source_row as row, "
-        "array_to_string(bad.reasons, ', ') as reasons, left(bad.record, 200) as record "
+        "array_to_string(bad.reasons, ', ') as reasons, bad.record "
         "from raw.quarantined_events as bad "
         "left join ops.files using (load_id, file_id) "
         "where bad.replayed_load_id is null "

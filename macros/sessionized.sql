@@ -13,6 +13,13 @@ an event belongs to follows from the session's start and the event's place in it
 -#}
 {% macro sessionized(events, session_source=none) -%}
 {%- set source = session_source or var("session_source") -%}
+{%- for name in ["session_max_hours", "session_max_events"] -%}
+    {%- if var(name) is not number or var(name) < 1 -%}
+        {%- do exceptions.raise_compiler_error(
+            name ~ " is '" ~ var(name) ~ "'; it must be a number from 1 on."
+        ) -%}
+    {%- endif -%}
+{%- endfor -%}
 with events_spaced as (
     select
         *,

@@ -50,6 +50,7 @@ DEFINING_VARS = (
     "bot_max_mean_gap_seconds",
 )
 SESSION_SOURCES = ("derived", "source")
+SESSION_LIMITS = ("session_max_hours", "session_max_events")
 
 
 def refresh(spark: SparkSession, settings: Settings) -> None:
@@ -97,7 +98,7 @@ def invalidate(cursor: Any) -> None:
 def definitions(settings: Settings) -> dict[str, Any]:
     """Return what the pre-aggregates depend on beside the events: vars, rates and the code.
 
-    Raises UsageError for a `session_source` that there is not.
+    Raises UsageError for a `session_source` that there is not, and a limit that no session keeps.
     """
     chosen = {name: settings.dbt_vars[name] for name in DEFINING_VARS}
     if chosen["session_source"] not in SESSION_SOURCES:
@@ -105,6 +106,11 @@ def definitions(settings: Settings) -> dict[str, Any]:
             f"session_source in dbt_project.yml is {chosen['session_source']!r}; "
             f"it must be one of: {', '.join(SESSION_SOURCES)}."
         )
+    for name in SESSION_LIMITS:
+        if not isinstance(chosen[name], int | float) or chosen[name] < 1:
+            raise UsageError(
+                f"{name} in dbt_project.yml is {chosen[name]!r}; it must be a number from 1 on."
+            )
     return {
         **chosen,
         "exchange_rates_sha256": _sha256([PROJECT_DIR / RATES]),

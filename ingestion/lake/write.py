@@ -44,7 +44,8 @@ WRITTEN_SCHEMA = (
 class Written:
     """What a load wrote: its files, rows by input file, and rows by reason and by repair.
 
-    `id_hashes` holds, by file of events, a hash of each row's event id: equal ids, equal hashes.
+    `id_hashes` holds, by file of events, a hash of each row's event id: equal ids, equal hashes;
+    it is empty where they were not asked for.
     """
 
     files: tuple[LakeFile, ...]
@@ -56,12 +57,13 @@ class Written:
     quarantined_count: int
 
 
-def write(validated: Iterable[DataFrame], lake: str, load_id: int) -> Written:
+def write(validated: Iterable[DataFrame], lake: str, load_id: int, *, hash_ids: bool) -> Written:
     """Write validated events, good and bad, as uncommitted files of the load; a frame at a time."""
     from pyspark.sql import functions as F
 
     task = _writer(lake, load_id)
-    hashed = (frame.withColumn(ID_HASH, F.xxhash64("event_id")) for frame in validated)
+    id_hash = F.xxhash64("event_id") if hash_ids else F.lit(None).cast("bigint")
+    hashed = (frame.withColumn(ID_HASH, id_hash) for frame in validated)
     rows = [row for frame in hashed for row in frame.mapInArrow(task, WRITTEN_SCHEMA).collect()]
     files = tuple(
         LakeFile(r.table_name, r.path, r.event_date, r.row_count, r.byte_count)
@@ -212,7 +214,8 @@ class _Sink:
         target.parent.mkdir(parents=True, exist_ok=True)
         self._id_hashes.append(b"")
         if table == "events":
-            self._id_hashes[-1] = rows[ID_HASH].to_numpy().tobytes()
+            hashes = rows[ID_HASH]
+            self._id_hashes[-1] = b"" if hashes.null_count else hashes.to_numpy().tobytes()
             rows = rows.drop_columns([ID_HASH])
         write_file(rows, target)
         self._files.append(

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import csv
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
 from ingestion.contract.rules import LONGEST_ROW_BYTES
-from ingestion.files import Split, csv_header, first_line, open_input
+from ingestion.files import UTF8_BOM, Split, csv_header, first_line, open_input
+from ingestion.readers.cleaning import is_clean
 from ingestion.readers.rows import (
     Line,
     LineReader,
@@ -27,19 +28,51 @@ from ingestion.readers.rows import (
 )
 
 MOST_LINES_OF_A_RECORD = 100
+_NEITHER_QUOTE_NOR_BREAK = bytes(set(range(256)) - set(b'"\n'))
 csv.field_size_limit(2 * LONGEST_ROW_BYTES)
+
+Parsed = tuple[tuple[list[int], pa.Table], list[tuple[int, str]]]
+"""The rows with their numbers, and the numbers and texts of the lines that are none."""
 
 
 def read_csv(split: Split, wanted: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
     header = _header_of(split)
     reader = LineReader(split)
     carried: list[Line] = []
-    for batch in reader.batches():
-        lines = carried + _without_header(batch, reader.repairs)
+    for first, block in reader.blocks():
+        parsed = None if carried else _parse_block(first, block, header)
+        if parsed is not None:
+            yield from _batches(split, parsed, header, wanted, {})
+            continue
+        lines = carried + _without_header(reader.lines(first, block), reader.repairs)
         lines, carried = _cut_at_open_quote(lines, len(header))
         yield from _parse_csv(split, lines, header, wanted, reader.repairs)
         yield from reader.oversize(wanted)
     yield from _parse_csv(split, carried, header, wanted, reader.repairs)
+
+
+def _parse_block(first: int, block: bytes, header: tuple[str, ...]) -> Parsed | None:
+    """Parse a block at once; None unless it is as good as line by line, and nothing is to mend."""
+    if len(header) == 1 or len(block) > LONGEST_ROW_BYTES or not is_clean(block):
+        return None
+    if first == 1:
+        if block.startswith(UTF8_BOM):
+            return None
+        first, block = 2, block.partition(b"\n")[2]
+    if b'"' in block.translate(None, _NEITHER_QUOTE_NOR_BREAK).replace(b'""', b""):
+        return None  # a line has an odd number of quotes
+    table, rejected = _parsed_at_once(block, header)
+    if table is None or _may_hold_blank_line(table, block):
+        return None
+    numbers = range(first, first + table.num_rows + len(rejected))
+    return _told_apart(numbers, block.split(b"\n") if rejected else [], table, rejected)
+
+
+def _may_hold_blank_line(table: pa.Table, block: bytes) -> bool:
+    """Return whether a row of the table may be a blank line: then it has no value at all."""
+    if not all(column.null_count for column in table.columns):
+        return False
+    return block.startswith((b"\n", b"\r")) or b"\n\n" in block or b"\n\r" in block
 
 
 def _without_header(batch: list[Line], repairs: Repairs) -> list[Line]:
@@ -77,12 +110,20 @@ def _parse_csv(
     repairs: Repairs,
 ) -> Iterator[pa.RecordBatch]:
     plain, odd = _split_by_quotes(lines)
-    good, bad = _parse_plain([line for line in plain if not is_blank(line)], header)
-    joined, torn = _parse_odd(lines, odd, header, repairs)
-    for (numbers, table), own_bad in ((good, bad), (joined, torn)):
-        columns = [_column(table, header, name, len(numbers)) for name in wanted]
-        extra = _extra_of(table, header, wanted)
-        yield from rows_and_bad(split, wanted, numbers, columns, own_bad, repairs, extra=extra)
+    for parsed in (
+        _parse_plain([line for line in plain if not is_blank(line)], header),
+        _parse_odd(lines, odd, header, repairs),
+    ):
+        yield from _batches(split, parsed, header, wanted, repairs)
+
+
+def _batches(
+    split: Split, parsed: Parsed, header: tuple[str, ...], wanted: tuple[str, ...], repairs: Repairs
+) -> Iterator[pa.RecordBatch]:
+    (numbers, table), bad = parsed
+    columns = [_column(table, header, name, len(numbers)) for name in wanted]
+    extra = _extra_of(table, header, wanted)
+    yield from rows_and_bad(split, wanted, numbers, columns, bad, repairs, extra=extra)
 
 
 def _split_by_quotes(lines: list[Line]) -> tuple[list[Line], list[int]]:
@@ -103,13 +144,32 @@ def _inside_quotes(odd: list[int]) -> set[int]:
     return inside
 
 
-def _parse_plain(
-    lines: list[Line], header: tuple[str, ...]
-) -> tuple[tuple[list[int], pa.Table], list[tuple[int, str]]]:
-    """Parse lines that hold one record each, quickly; each alone where the quick way is unsure.
+def _parse_plain(lines: list[Line], header: tuple[str, ...]) -> Parsed:
+    """Parse lines that hold one record each, quickly; each alone where the quick way is unsure."""
+    if not lines:
+        return ([], _table([], header)), []
+    table, rejected = _parsed_at_once(b"\n".join(line for _, line in lines) + b"\n", header)
+    if table is None:
+        return _parse_alone(lines, header)
+    numbers, texts = [number for number, _ in lines], [line for _, line in lines]
+    return _told_apart(numbers, texts, table, rejected)
 
-    A quote that opens late swallows line breaks, and a carriage return makes one. With no such
-    return within a line, as many rows as lines means that each line is a row.
+
+def _told_apart(
+    numbers: Sequence[int], lines: list[bytes], table: pa.Table, rejected: list[int]
+) -> Parsed:
+    """Tell the numbers of the table's rows from the lines that are none; blank ones are neither."""
+    gone = {number - 1 for number in rejected}
+    bad = [(numbers[i], line_text(lines[i])) for i in sorted(gone) if lines[i].strip()]
+    return ([number for i, number in enumerate(numbers) if i not in gone], table), bad
+
+
+def _parsed_at_once(data: bytes, header: tuple[str, ...]) -> tuple[pa.Table | None, list[int]]:
+    """Parse lines that hold one record each; None where it is unsure that each line is a row.
+
+    Also the numbers, from 1, of the lines that are no records. A quote that opens late swallows
+    line breaks, and a carriage return makes one. With no such return within a line, as many rows
+    as lines means that each line is a row.
     """
     rejected: list[int] = []
 
@@ -117,21 +177,14 @@ def _parse_plain(
         rejected.append(row.number)
         return "skip"
 
-    if not lines:
-        return ([], _table([], header)), []
-    data = b"\n".join(line for _, line in lines) + b"\n"
-    if data.count(b"\r") != data.count(b"\r\n"):
-        return _parse_alone(lines, header)
+    if b"\r" in data and data.count(b"\r") != data.count(b"\r\n"):
+        return None, []
     try:
         table = _pyarrow_csv(data, header, reject)
     except pa.ArrowInvalid:
-        return _parse_alone(lines, header)
-    if table.num_rows + len(rejected) != len(lines):
-        return _parse_alone(lines, header)
-    gone = {number - 1 for number in rejected}
-    numbers = [number for i, (number, _) in enumerate(lines) if i not in gone]
-    bad = [(lines[i][0], line_text(lines[i][1])) for i in sorted(gone)]
-    return (numbers, table), bad
+        return None, []
+    is_sure = table.num_rows + len(rejected) == data.count(b"\n")
+    return (table if is_sure else None), rejected
 
 
 def _pyarrow_csv(data: bytes, header: tuple[str, ...], reject: Callable[[Any], str]) -> pa.Table:
@@ -152,9 +205,7 @@ def _pyarrow_csv(data: bytes, header: tuple[str, ...], reject: Callable[[Any], s
     )
 
 
-def _parse_alone(
-    lines: list[Line], header: tuple[str, ...]
-) -> tuple[tuple[list[int], pa.Table], list[tuple[int, str]]]:
+def _parse_alone(lines: list[Line], header: tuple[str, ...]) -> Parsed:
     numbers, rows, bad = [], [], []
     for number, line in lines:
         row = _record_of_line(line_text(line), len(header))
@@ -168,7 +219,7 @@ def _parse_alone(
 
 def _parse_odd(
     lines: list[Line], odd: list[int], header: tuple[str, ...], repairs: Repairs
-) -> tuple[tuple[list[int], pa.Table], list[tuple[int, str]]]:
+) -> Parsed:
     """Join records that span lines; where that gives no record, each line stands for itself.
 
     What was repaired in any of its lines is said of the row.

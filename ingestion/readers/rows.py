@@ -43,13 +43,23 @@ class LineReader:
 
     def batches(self) -> Iterator[list[Line]]:
         """Yield the lines, blank ones too, with their numbers in the file."""
-        number = self._split.first_row
+        for first, block in self.blocks():
+            yield self.lines(first, block)
+
+    def blocks(self) -> Iterator[tuple[int, bytes]]:
+        """Yield some lines at a time as they stand in the file, each ended, and the first's number.
+
+        Of a line that is too long there is the beginning.
+        """
+        first = self._split.first_row
         for block in self._blocks():
-            lines = block.split(b"\n")
-            if not block.endswith(b"\n"):
-                lines.append(b"")
-            yield self._cleaned(lines[:-1], number, is_clean(block))
-            number += len(lines) - 1
+            ended = block if block.endswith(b"\n") else block + b"\n"
+            yield first, ended
+            first += ended.count(b"\n")
+
+    def lines(self, first: int, block: bytes) -> list[Line]:
+        """Return the lines of a block with their numbers, repaired, and without too long ones."""
+        return self._cleaned(block.split(b"\n")[:-1], first, is_clean(block))
 
     def oversize(self, wanted: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
         """Yield the lines seen so far that are too long to be read, cut short."""

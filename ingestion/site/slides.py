@@ -94,15 +94,24 @@ def _draw_trend(axes: Axes, days: pd.DataFrame, anomalies: pd.DataFrame) -> None
         )
     if len(days) < FEW_DAYS:  # A line of one point would not be seen.
         axes.scatter(dates, days["metric_value"], color=GREY)
-    half_a_day = pd.Timedelta(hours=12)
-    axes.set(xlabel="", ylabel="", xlim=(dates.min() - half_a_day, dates.max() + half_a_day))
+    axes.set(xlabel="", ylabel="")
     axes.set_ylim(bottom=0)
+    _name_dates(axes, dates)
+    axes.legend(fontsize=10, loc="upper left")
+
+
+def _name_dates(axes: Axes, dates: pd.Series[pd.Timestamp]) -> None:
+    """Name each of a few days, or some of many; hours would say nothing of days."""
+    half_a_day = pd.Timedelta(hours=12)
+    axes.set(xlim=(dates.min() - half_a_day, dates.max() + half_a_day))
+    if len(dates) < FEW_DAYS:
+        axes.set_xticks(dates, [f"{date:%d %b\n%Y}" for date in dates])
+        return
     locator = AutoDateLocator(minticks=2, maxticks=7)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(
         ConciseDateFormatter(locator)  # type: ignore[no-untyped-call]
     )
-    axes.legend(fontsize=10, loc="upper left")
 
 
 def _draw_segments(figure: Figure, tables: Tables, currency: str) -> None:
@@ -130,6 +139,7 @@ def _draw_sessions(figure: Figure, tables: Tables, _currency: str) -> None:
         grid = means.pivot(index="day_of_week", columns="hour_of_day", values="mean")
         sns.heatmap(grid, ax=right, cmap="Blues", yticklabels=hours["day_name"].unique())
         right.set(xlabel="Hour", ylabel="")
+        right.tick_params(axis="y", rotation=0)
 
 
 def _draw_products(figure: Figure, tables: Tables, currency: str) -> None:

@@ -51,9 +51,9 @@ def write(settings: Settings) -> Path:
     documentation = settings.home / "docs" / "index.html"
     if documentation.exists():
         shutil.copyfile(documentation, fresh / "documentation.html")
-    environment = _environment(settings, span, has_documentation=documentation.exists())
+    pages = templates(settings, span, has_documentation=documentation.exists())
     for page in PAGES:
-        template = environment.get_template(page.file)
+        template = pages.get_template(page.file)
         week = week_over_week(tables[page.name]["weeks"]) if page is OVERVIEW else None
         text = template.render(page=page, data=tables[page.name], week=week)
         (fresh / page.file).write_text(text, encoding="utf-8")
@@ -103,7 +103,8 @@ def as_json(value: Any) -> Any:
     return value.isoformat() if isinstance(value, date) else value
 
 
-def _environment(settings: Settings, span: Span, *, has_documentation: bool) -> Environment:
+def templates(settings: Settings, span: Span, *, has_documentation: bool) -> Environment:
+    """Return the pages' templates, with what all of them name."""
     environment = Environment(
         loader=FileSystemLoader(HERE / "templates"),
         autoescape=True,

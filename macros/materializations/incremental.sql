@@ -223,7 +223,10 @@
     the notes are whole is in `ops.model_states`.
 #}
 {% macro differences_of(relation) %}
-    {{ return(relation.incorporate(path={'identifier': relation.identifier ~ '__differences'})) }}
+    {# Out of the sight of those who read the marts. #}
+    {{ return(relation.incorporate(
+        path={'schema': 'intermediate', 'identifier': relation.identifier ~ '__differences'}
+    )) }}
 {% endmacro %}
 
 
@@ -318,9 +321,10 @@
 
 
 {% macro add_differences(todo, target, sql) %}
-    {% set mark = '\\(select \\*, 1 as row_sign from (\\S+)"\\) /\\* follow: differences \\*/' %}
+    {% set mark = '\\(select \\*, 1 as row_sign from \\S+\\) /\\* follow: differences \\*/' %}
+    {% set differences = differences_of(relation_of(parents_with_differences()[0])) %}
     {% set only_differences = modules.re.sub(
-        mark, '(select * from \\1__differences" where difference_load_id > ' ~ todo.since_load_id ~ ')',
+        mark, '(select * from ' ~ differences ~ ' where difference_load_id > ' ~ todo.since_load_id ~ ')',
         sql
     ) %}
     {% set keys = config.require('unique_key') %}

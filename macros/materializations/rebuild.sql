@@ -70,21 +70,21 @@
             ~ (analysis_of_partitions(fresh) if partition_column() else 'analyze ' ~ fresh)
         ) %}
     {% endif %}
-    {% set views = dependent_views(existing) if existing else [] %}
-    {% do run_query(
-        lock_for_swap(existing, views)
-        ~ (renaming(existing, old) if existing else '')
-        ~ renaming(fresh, target)
-    ) %}
     {% if existing %}
+        {% set views = dependent_views(existing) %}
+        {% do run_query(
+            lock_for_swap(existing, views) ~ renaming(existing, old) ~ renaming(fresh, target)
+        ) %}
         {% do adapter.cache_renamed(existing, old) %}
+        {% do rebind_views(views) %}
+    {% else %}
+        {% do run_query(renaming(fresh, target)) %}
     {% endif %}
     {% do adapter.cache_renamed(fresh, target) %}
     {% if partition_column() %}
         {% do rename_partitions(old) if existing %}
         {% do rename_partitions(target) %}
     {% endif %}
-    {% do rebind_views(views) %}
 {% endmacro %}
 
 
@@ -131,7 +131,7 @@
                 perform set_config('lock_timeout', milliseconds::text, true);
                 perform pg_advisory_xact_lock(hashtext('clickmart rebuild'));
                 {{ replacements(views) }}
-                {%- if relation and relation.type == 'table' %}
+                {%- if relation.type == 'table' %}
                 lock table {{ relation }} in access exclusive mode;
                 {%- endif %}
                 exit;

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -44,12 +46,11 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "events.txt").write_text("x")
     row = {"event_id": "e1", "event_type": "page_view", "visitor_id": "v1"}
     row["event_ts"] = "2026-03-01T10:00:00Z"
-    (tmp_path / "good.jsonl").write_text(
-        json.dumps(row) + "\n" + json.dumps({"event_id": 1}) + "\n"
-    )
+    (tmp_path / "good.jsonl").write_text(json.dumps(row) + "\n" + json.dumps(BAD_ROW) + "\n")
     return tmp_path
 
 
+BAD_ROW = {"event_id": "e2", "search_term": "shoes " * 90}
 HALF = ("--max-quarantined", "50")
 MISTAKES = {
     "a missing file": (["nowhere.csv"], 1, "No such file or folder"),
@@ -141,10 +142,42 @@ def test_a_load_is_summed_up_in_its_last_line_and_in_json(clickmart: Command, fo
     }
     ledger = json.loads(clickmart("loads", "--json").stdout)
     assert [row["load_id"] for row in ledger] == [2, 1]
+    assert ledger[0]["seconds"] > 0
+    assert datetime.fromisoformat(ledger[0]["committed_at"]).tzinfo
     (bad,) = json.loads(clickmart("quarantine", "show", "--load", 1, "--json").stdout)
     assert bad["row"] == 2
     assert bad["file"].endswith("good.jsonl")
     assert "missing_visitor_id" in bad["reasons"]
+    assert json.loads(bad["record"]) == BAD_ROW
+
+
+def test_the_tab_key_completes_commands_options_and_sources(tmp_path: Path) -> None:
+    shell = shutil.which("bash")
+    if shell is None:
+        pytest.skip("completion is not tried: no bash")
+    environment = {
+        **os.environ,
+        "HOME": str(tmp_path),
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    }
+
+    def bash(*words: str) -> str:
+        ran = subprocess.run([shell, *words], env=environment, capture_output=True, text=True)
+        assert ran.returncode == 0, ran.stderr
+        return ran.stdout
+
+    bash("-c", "clickmart --install-completion && true")
+    typed = {
+        "clickmart qua": ["quarantine"],
+        "clickmart quarantine show --re": ["--reason"],
+        "clickmart ingest x --source se": ["segment"],
+    }
+    tab = (
+        "COMP_WORDS=({}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); _clickmart_completion clickmart"
+    )
+    lines = [f'{tab.format(line)}; echo "${{COMPREPLY[@]}}"' for line in typed]
+    found = bash("-c", "\n".join(["source ~/.bashrc", *lines])).splitlines()
+    assert [line.split() for line in found] == list(typed.values())
 
 
 def test_help_names_every_command(clickmart: Command) -> None:

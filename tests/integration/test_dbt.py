@@ -254,6 +254,27 @@ def test_a_failing_test_leaves_its_rows_until_it_holds(project: Project) -> None
     assert project.failures() == set()
 
 
+def test_a_failing_row_names_the_promise_it_breaks(project: Project) -> None:
+    with project.broken("seeds.traffic_sources", "source = null", "source = 'bing'"):
+        project.execute(
+            "insert into seeds.traffic_sources values "
+            "('yahoo', 'search'), ('example', 'nonsense'), ('Duck', 'nonsense')"
+        )
+        ran = project.dbt("test", "-s", "traffic_sources_holds_true")
+        assert ran.returncode == 1
+        found = project.query(
+            "select expression, failed_count, key_values "
+            "from test_failures.traffic_sources_holds_true order by 1, 3"
+        )
+    assert found == [
+        ("category in ('search', 'social', 'video', 'shopping')", 2, None),
+        ("key: source", 2, '["yahoo"]'),
+        ("key: source", 1, "[null]"),
+        ("source = lower(source)", 1, None),
+    ]
+    assert project.dbt("test", "-s", "traffic_sources_holds_true").returncode == 0
+
+
 def test_what_speaks_of_the_source_is_a_warning(project: Project) -> None:
     last_whole_day = "(select last_date - 1 from intermediate.int_span_observed)"
     with (
@@ -438,6 +459,30 @@ def test_a_changed_build_builds_what_was_edited_once(project: Project) -> None:
         assert built == ["fct_entry_exit_pages"]
         again = project.build("--changed")
         assert "Nothing to do" in again.stdout
+
+
+def test_an_edited_description_is_told_without_rebuilding(project: Project, copy: Settings) -> None:
+    told = (
+        "select obj_description(to_regclass('marts.dim_dates'), 'pg_class'), "
+        "to_regclass('marts.dim_dates')::oid"
+    )
+    ((before, table),) = project.query(told)
+    assert before.startswith("One row per day from")
+    run = ("run", "-s", "dim_dates")
+    with (
+        project.edited("warehouse/models/marts/core/dim_dates.yml", "One row per day", "Days"),
+        ready(copy) as dbt,
+    ):
+        assert "UNCHANGED" in "".join(dbt.lines(run))
+    assert project.query(told) == [(before.replace("One row per day", "Days"), table)]
+    with ready(copy) as dbt:
+        assert "UNCHANGED" in "".join(dbt.lines(run))
+        assert project.query(told) == [(before, table)]
+        written = "select xmin::text from ops.model_states where model = 'marts.dim_dates'"
+        noted = project.query(written)
+        assert "UNCHANGED" in "".join(dbt.lines(run))
+        assert project.query(written) == noted  # what is as it was is not written
+    assert noted
 
 
 def test_two_builds_at_once_take_turns(project: Project) -> None:

@@ -7,23 +7,27 @@ than what it does.
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psycopg2
 import pytest
 from typer.testing import CliRunner
 
-from ingestion import batch, postgres
+from ingestion import batch, embedded, forget, postgres, warehouse
 from ingestion.cli import app
 from ingestion.generate import GenerateOptions, generate
-from ingestion.settings import EMBEDDED_MARK, PROJECT_DIR, Settings
+from ingestion.settings import EMBEDDED_MARK, LIBPQ_VARIABLES, PROJECT_DIR, Settings
 from tests.conftest import empty_warehouse
 from tests.dbt_runs import copy_project, dbt_command, run_dbt
 
@@ -31,7 +35,40 @@ SHOP = GenerateOptions(people=300, products=40, sessions=2500, days=75, seed=6)
 NOTEBOOKS = sorted((PROJECT_DIR / "notebooks").glob("*.ipynb"))
 FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"`([\w./-]+\.(?:csv|jsonl|sql|yml))`")
-FAILS = re.compile(r"# exit code (\d)")
+HEADING = re.compile(r"^#{2,3} (.+)\n", re.MULTILINE)
+FAILS = re.compile(r"# exit code (\d)$")
+# The sections whose commands no test types, and why.
+NOT_TYPED = {
+    ("README.md", "Start"): "it makes an environment",
+    ("README.md", "Your own events"): "in short what docs/your-own-events.md says at length",
+    ("QUICKSTART.md", ""): "it makes an environment",
+    ("docs/warehouse.md", "dbt, bare"): "a whole build, which other tests look at",
+    ("docs/warehouse.md", "Metrics"): "MetricFlow's command is not part of the environment",
+    ("docs/warehouse.md", "Only what was edited"): "it needs a whole build; see test_dbt.py",
+    ("docs/server.md", "With Docker"): "it needs Docker",
+    ("docs/server.md", "Roles and passwords"): "psql asks for the password on the terminal",
+}
+FOLLOWED = {
+    "QUICKSTART.md": ("What you see",),
+    "TABLEAU_GUIDE.md": ("Tableau Desktop", "Tableau Public"),
+    "docs/lake.md": (
+        "Rebuild the database from the lake",
+        "Replace a range of dates",
+        "Read an older version",
+        "Erase a person",
+    ),
+    "docs/mapping.md": ("From a file to loaded rows",),
+    "docs/server.md": (
+        "What is on the laptop",
+        "A PostgreSQL of your own",
+        "Take along what the laptop has loaded",
+        "Backups",
+    ),
+    "docs/when-a-test-fails.md": ("See which rows", "An expression"),
+    "docs/your-first-model.md": ("4. Build it and look",),
+    "docs/your-own-events.md": ("From a file to the marts", "Look at what was loaded"),
+    "docs/your-own-funnel.md": ("Five lines", "Shares and times"),
+}
 
 
 @dataclass(frozen=True)
@@ -53,12 +90,16 @@ class Block:
         return named[-1] if named else None
 
 
+def sections_of(guide: str) -> dict[str, str]:
+    """The text under each heading of a guide; under none, what stands before the first."""
+    first, *rest = HEADING.split((PROJECT_DIR / guide).read_text())
+    return {"": first, **dict(zip(rest[::2], rest[1::2], strict=True))}
+
+
 def blocks(guide: str, *sections: str) -> Iterator[Block]:
     """The blocks of a guide, or of some of its sections."""
-    text = (PROJECT_DIR / guide).read_text()
-    if sections:
-        parts = [text.split(f"\n## {section}\n", 1)[1].split("\n## ", 1)[0] for section in sections]
-        text = "\n".join(parts)
+    texts = sections_of(guide)
+    text = "\n".join(texts[section] for section in sections or texts)
     end = 0
     for found in FENCE.finditer(text):
         before = text[end : found.start()].strip().split("\n\n")[-1]
@@ -74,6 +115,7 @@ class Reader:
         self.folder = folder
         self.settings = settings
         self.said: list[str] = []
+        self.meant: dict[str, str] = {}  # What stands for the guides' examples, such as a host.
         copy_project(folder)
 
     def follow(self, guide: str, *sections: str) -> str:
@@ -85,7 +127,10 @@ class Reader:
                 if block.language == "sh":
                     for line in block.text.splitlines():
                         self._type(line, patch)
-                        typed += 1
+                    typed += 1
+                elif block.language == "python":
+                    typed += 1
+                    exec(compile(block.text, guide, "exec"), {})  # noqa: S102
                 elif block.file:
                     self._write(block)
         assert typed
@@ -109,12 +154,15 @@ class Reader:
         path.write_text((path.read_text() if is_more else "") + block.text)
 
     def _type(self, line: str, patch: pytest.MonkeyPatch) -> None:
-        words = shlex.split(line, comments=True)
+        words = [os.path.expandvars(word) for word in shlex.split(line, comments=True)]
         if not words or words == ["source", ".venv/bin/activate"]:
             return
         if words[0] == "export":
-            name, value = words[1].split("=")
-            patch.setenv(name, str(Path(value).expanduser()))
+            for word in words[1:]:
+                name, value = word.split("=")
+                patch.setenv(name, self.meant.get(value) or str(Path(value).expanduser()))
+                if name in LIBPQ_VARIABLES:  # From here on it is a server that the user has named.
+                    patch.delenv(EMBEDDED_MARK, raising=False)
             return
         expected = FAILS.search(line)
         code = self._run(words)
@@ -173,6 +221,21 @@ def own_events(settings: Settings, spark: Any, tmp_path_factory: Any) -> tuple[R
 @pytest.fixture(scope="module")
 def reader(own_events: tuple[Reader, str]) -> Reader:
     return own_events[0]
+
+
+def test_every_command_of_a_guide_is_typed_or_excused() -> None:
+    guides = ["README.md", "QUICKSTART.md", "TABLEAU_GUIDE.md"]
+    guides += [f"docs/{path.name}" for path in (PROJECT_DIR / "docs").glob("*.md")]
+    guides.remove("docs/benchmarks.md")  # No guide: its commands take hours.
+    told_to_type = {
+        (guide, section)
+        for guide in guides
+        for section in sections_of(guide)
+        if any(block.language in ("sh", "python") for block in blocks(guide, section))
+    }
+    typed = {(guide, section) for guide, sections in FOLLOWED.items() for section in sections}
+    assert typed | NOT_TYPED.keys() == told_to_type
+    assert typed & NOT_TYPED.keys() == set()
 
 
 def told(guide: str, *sections: str) -> list[str]:
@@ -280,3 +343,135 @@ def test_a_notebook_runs_from_top_to_bottom(reader: Reader, path: Path) -> None:
     outputs = [output for cell in code for output in cell.outputs]
     assert sum("image/png" in output.get("data", {}) for output in outputs) > 5
     assert [output for output in outputs if output.output_type == "stream"] == []
+
+
+def test_tableau_gets_its_files_and_its_login(
+    reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As dbt sees the copy, where it is parsed already.
+    assert reader.dbt("--write-json", "compile", "-s", "rpt_daily_kpis") == 0
+    target = Path(dbt_command(reader.settings, folder=reader.folder)[-1])
+    parsed = json.loads((target / "manifest.json").read_text())
+    monkeypatch.setattr(warehouse, "manifest", lambda _: parsed)
+    said = reader.follow("TABLEAU_GUIDE.md")
+    assert len(list((reader.settings.home / "tableau").glob("*.tds"))) == 8
+    (address,) = re.findall(r"postgresql://clickmart_bi:\S+", said)
+    with psycopg2.connect(address) as connection, connection.cursor() as cursor:
+        cursor.execute("select count(*) from reports.rpt_daily_kpis")
+        ((days,),) = cursor.fetchall()
+    heading, *lines = (reader.folder / "rpt_daily_kpis.csv").read_text().splitlines()
+    assert heading.startswith("metric_date,")
+    assert len(lines) == days > 0
+
+
+def test_what_is_quarantined_is_looked_at_and_replayed(reader: Reader) -> None:
+    reader.follow("docs/mapping.md", *FOLLOWED["docs/mapping.md"])
+    promised = told("docs/mapping.md", *FOLLOWED["docs/mapping.md"])
+    assert len(promised) > 20
+    shown = {without_moments(line.strip()) for text in reader.said for line in text.splitlines()}
+    assert [line for line in promised if without_moments(line) not in shown] == []
+    said = reader.follow("docs/your-own-events.md", "Look at what was loaded")
+    assert "invalid_event_ts" in said
+    assert "quarantined, invalid_event_ts: 1" in reader.said[-1]
+
+
+# -- on to a server; what follows takes the warehouse apart ----------------------------------------
+
+
+@pytest.fixture
+def seeds_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A build makes the seeds: the models are built elsewhere."""
+    monkeypatch.setenv("DBT_EXCLUDE_RESOURCE_TYPES", "model snapshot test unit_test")
+
+
+@pytest.mark.usefixtures("seeds_alone")
+def test_a_lake_is_rebuilt_from_replaced_in_read_back_and_erased_from(
+    reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(warehouse, "build_shown", lambda *_, **__: reader.dbt("build"))
+    events = "select count(*), count(*) filter (where user_id = 'u7') from raw.events"
+    ((before, theirs),) = reader.query(events)
+    reader.query("delete from raw.events where event_ts::date = '2026-03-02' returning 1")
+    reader.follow("docs/lake.md", "Rebuild the database from the lake")
+    assert reader.query(events) == [(before, theirs)]
+
+    week = reader.folder / "exports/2026-03-week-1"
+    week.mkdir(parents=True)
+    shutil.copy(reader.folder / "shop.csv", week)
+    said = reader.follow("docs/lake.md", "Replace a range of dates")
+    assert "taken out of earlier loads" in said
+
+    (reader.folder / ".clickmart").symlink_to(reader.settings.home)
+    reader.follow("docs/lake.md", "Read an older version")
+
+    monkeypatch.setattr(forget, "rebuild_marts", lambda *_: None)  # see test_forget.py
+    said = reader.follow("docs/lake.md", "Erase a person")
+    assert theirs > 0
+    assert "Erased: " in reader.said[0]
+    assert "Nothing was found of visitor '3f1c9a'." in said
+    assert reader.query(events)[0][1] == 0
+
+
+@pytest.fixture
+def own_server(reader: Reader) -> Iterator[Callable[[], None]]:
+    """A function that makes a new database on the tests' server, for a user who owns it alone."""
+    given = postgres.connection_parameters(reader.settings)
+
+    def run(*statements: str) -> None:
+        connection = psycopg2.connect(**given)
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+        connection.close()
+
+    run("create role shop login password 'theirs'")
+    reader.meant = {"db.example": given["host"], "5432": str(given["port"]), "...": "theirs"}
+    drop = "drop database if exists shop with (force)"
+    yield lambda: run(drop, "create database shop owner shop")
+    run(drop, "drop role shop")
+
+
+@pytest.mark.usefixtures("seeds_alone")
+def test_a_server_of_your_own_is_filled_from_files_or_from_the_laptops_lake(
+    reader: Reader, own_server: Callable[[], None]
+) -> None:
+    (reader.folder / "exports").mkdir(exist_ok=True)
+    own_server()
+    said = reader.follow("docs/server.md", "A PostgreSQL of your own")
+    assert "(given by PG variables)" in said
+    assert "Load 1: read " in said
+    own_server()
+    said = reader.follow("docs/server.md", "Take along what the laptop has loaded")
+    ((loaded,),) = reader.query("select count(*) from raw.events")
+    assert f"Rebuilt from the lake: {loaded:,} events" in said
+
+
+def test_a_laptops_warehouse_is_backed_up_and_restored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    homes = [tmp_path / "home", tmp_path / "restored"]
+    (tmp_path / "clickmart").mkdir()
+    monkeypatch.setenv("CLICKMART_HOME", str(homes[0]))
+    programs = postgres.program("pg_dump").parent
+    monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
+    settings = Settings.load()
+    try:
+        embedded.start(settings)
+        (homes[0] / "lake").mkdir()
+        monkeypatch.setenv("CLICKMART_LAKE", settings.lake)
+        reader = Reader(tmp_path / "clickmart", settings)
+        said = reader.follow("docs/server.md", "What is on the laptop", "Backups")
+        assert "Stopped." in said
+        assert (reader.folder / "shop.dump").read_bytes().startswith(b"PGDMP")
+        homes[1].mkdir()
+        unpack = [shutil.which("tar") or "", "-xzf", reader.folder / "shop-backup.tgz"]
+        subprocess.run([*unpack, "-C", homes[1]], check=True)
+        monkeypatch.setenv("CLICKMART_HOME", str(homes[1]))
+        restored = embedded.start(Settings.load())
+        assert restored.is_running
+        assert restored.port != embedded.status(settings).port
+    finally:
+        for home in homes:
+            monkeypatch.setenv("CLICKMART_HOME", str(home))
+            embedded.stop(Settings.load())

@@ -462,6 +462,31 @@ def test_filters_choose_and_headings_sort(site: Path, browser: Any, warehouse: W
     opened.page.close()
 
 
+def test_the_curve_of_cohorts_leaves_out_what_is_not_over(
+    site: Path, browser: Any, warehouse: Warehouse
+) -> None:
+    """Each cohort has a last week of which only some days are there yet."""
+    expected = warehouse.query(
+        """
+        with last_day as (
+            select max(metric_date) as date_day from marts.fct_tracking_quality where is_in_span
+        )
+        select period_number, sum(cohort_user_count), sum(active_user_count)
+        from marts.fct_user_cohorts cross join last_day
+        where period_type = 'week' and cohort_type = 'activity' and period_number > 0
+            and cohort_start_date + 7 * period_number + 6 <= last_day.date_day
+        group by period_number order by period_number
+        """
+    )
+    ((unfinished,),) = warehouse.query("select max(period_number) from marts.fct_user_cohorts")
+    opened = Opened(browser, site / "cohorts.html")
+    shown = [[int(cell.replace(",", "")) for cell in row[:3]] for row in opened.cells("curve")]
+    assert shown == [list(row) for row in expected]
+    cells = opened.page.locator('[data-figure="cohorts"] .heatmap-label').all_text_contents()
+    assert sum(cell.endswith("…") for cell in cells) == unfinished
+    opened.page.close()
+
+
 def test_it_works_by_keyboard_and_keeps_the_theme(site: Path, browser: Any) -> None:
     opened = Opened(browser, site / "index.html")
     keyboard = opened.page.keyboard

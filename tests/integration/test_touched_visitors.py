@@ -81,11 +81,11 @@ class Shop:
 
 
 @pytest.fixture
-def sessions_by(empty: Settings, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """A function that sets `session_source`."""
+def sessions_by(empty: Settings, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """A function that sets `session_source`, and other vars."""
 
-    def run(session_source: str) -> None:
-        variables = {**empty.dbt_vars, **LIMITS, "session_source": session_source}
+    def run(session_source: str, **others: Any) -> None:
+        variables = {**empty.dbt_vars, **LIMITS, "session_source": session_source, **others}
         monkeypatch.setitem(empty.__dict__, "dbt_vars", variables)
 
     return run
@@ -264,10 +264,23 @@ def test_what_is_invalid_is_behind_and_is_computed_anew(
     assert query("select count(*) > 0 from raw.agg_users") == [(True,)]
 
 
-def test_an_unknown_session_source_is_one_clear_line_before_anything_is_loaded(
-    ingest: Any, query: Query, sessions_by: Callable[[str], None]
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"session_source": "ga4"}, "'ga4'; it must be one of: derived, source"),
+        ({"session_max_events": 0}, "session_max_events .* is 0; it must be a number from 1 on"),
+        ({"session_max_hours": "day"}, "session_max_hours .* is 'day'; it must be a number"),
+    ],
+    ids=["session source", "no events", "no number"],
+)
+def test_what_makes_no_session_is_one_clear_line_before_anything_is_loaded(
+    ingest: Any,
+    query: Query,
+    sessions_by: Callable[..., None],
+    changed: dict[str, Any],
+    said: str,
 ) -> None:
-    sessions_by("ga4")
-    with pytest.raises(UsageError, match="'ga4'; it must be one of: derived, source"):
+    sessions_by(**{"session_source": "derived", **changed})
+    with pytest.raises(UsageError, match=said):
         ingest(Shop(1).batch(1))
     assert query("select count(*) from ops.loads") == [(0,)]

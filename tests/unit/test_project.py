@@ -35,21 +35,25 @@ ENGINE_VARIABLES = re.compile(r"JAVA_HOME|RUST_LOG|GRPC_\w+|PYSPARK_\w+")
 @pytest.fixture(scope="module")
 def manifest(tmp_path_factory: pytest.TempPathFactory) -> Node:
     """dbt's manifest of the project, parsed anew; a warning or a deprecation is an error."""
+    target = tmp_path_factory.mktemp("target")
+    result = parsed(target)
+    assert result.success, result.exception
+    return dict(json.loads((target / "manifest.json").read_text()))
+
+
+def parsed(target: Path, **variables: Any) -> Any:
+    """What dbt says of the project with vars, parsed anew into a folder."""
     from dbt.cli.main import dbtRunner
 
-    target = tmp_path_factory.mktemp("target")
-    directories = {
+    options = {
         "--project-dir": PROJECT_DIR,
         "--profiles-dir": PROJECT_DIR,
         "--target-path": target,
         "--log-path": target,
+        "--vars": json.dumps(variables),
     }
-    options = [str(part) for option in directories.items() for part in option]
-    result = dbtRunner().invoke(
-        ["--warn-error", "--quiet", "parse", "--no-partial-parse", *options]
-    )
-    assert result.success, result.exception
-    return dict(json.loads((target / "manifest.json").read_text()))
+    words = [str(part) for option in options.items() for part in option]
+    return dbtRunner().invoke(["--warn-error", "--quiet", "parse", "--no-partial-parse", *words])
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +61,23 @@ def models(manifest: Node) -> dict[str, Node]:
     nodes = {key: node for key, node in manifest["nodes"].items() if key.startswith("model.")}
     assert nodes
     return nodes
+
+
+def test_the_first_page_of_the_documentation_leads_to_models(
+    manifest: Node, models: dict[str, Node]
+) -> None:
+    pages = [doc for doc in manifest["docs"].values() if doc["name"] == "__overview__"]
+    (own,) = (page for page in pages if page["package_name"] == "clickmart")
+    linked = set(re.findall(r"#!/model/([\w.]+)", own["block_contents"]))
+    assert {key for key, model in models.items() if layer(model) == "reports"} <= linked
+    assert linked <= models.keys()
+
+
+@pytest.mark.parametrize("limit", [0, "many"])
+def test_a_limit_that_no_session_keeps_is_refused(tmp_path: Path, limit: Any) -> None:
+    result = parsed(tmp_path, session_max_events=limit)
+    assert not result.success
+    assert f"session_max_events is '{limit}'; it must be a number" in str(result.exception)
 
 
 def layer(model: Node) -> str:
@@ -143,7 +164,8 @@ def test_every_model_has_a_primary_key_test(manifest: Node, models: dict[str, No
         metadata = test.get("test_metadata")
         if not metadata or not test["attached_node"]:
             continue
-        if metadata["name"] in ("unique_together", "as_many_as"):
+        has_own_key = metadata["name"] == "holds" and metadata["kwargs"].get("key")
+        if has_own_key or metadata["name"] in ("unique_together", "as_many_as"):
             has_key.add(test["attached_node"])
         elif test["column_name"]:
             tested[test["attached_node"], test["column_name"]].add(metadata["name"])
@@ -159,6 +181,26 @@ def test_every_model_has_a_primary_key_test(manifest: Node, models: dict[str, No
     }
     has_key |= {key for key, model in models.items() if takes_over_a_key(model)}
     assert not [model["name"] for key, model in models.items() if key not in has_key]
+
+
+def test_a_model_is_tested_in_one_pass(manifest: Node, models: dict[str, Node]) -> None:
+    """One `holds` for all of a model's expressions; none for what PostgreSQL itself holds."""
+    tests = [node for node in manifest["nodes"].values() if node.get("test_metadata")]
+    named = [test["attached_node"] for test in tests if test["test_metadata"]["name"] == "holds"]
+    assert len(named) == len(set(named))
+    held = {
+        (key, column["name"])
+        for key, model in models.items()
+        if model["contract"]["enforced"] and layer(model) == "marts"
+        for column in model["columns"].values()
+        if "not_null" in {rule["type"] for rule in column["constraints"]}
+    }
+    for test in tests:
+        expressions = test["test_metadata"]["kwargs"].get("expressions", [])
+        names = {name for text in expressions for name in re.findall(r"^(\w+) is not null$", text)}
+        if test["test_metadata"]["name"] == "not_null":
+            names.add(test["column_name"])
+        assert not {(test["attached_node"], name) for name in names} & held, test["name"]
 
 
 def test_marts_and_reports_have_enforced_contracts(models: dict[str, Node]) -> None:

@@ -6,12 +6,14 @@ import csv
 import io
 import tempfile
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingestion import files, readers
+from ingestion.readers import csv_lines
 from ingestion.readers import rows as lines_of
 
 WANTED = {"id": "string", "text": "string", "more": "string"}
@@ -21,7 +23,7 @@ SIZE = st.integers(min_value=1, max_value=60)
 repeatable = settings(derandomize=True, max_examples=150, deadline=None)
 
 
-def read_back(content: bytes, chunk: int, split: int) -> dict[int, tuple[str | None, ...]]:
+def read_back(content: bytes, chunk: int, split: int) -> dict[int, tuple[Any, ...]]:
     """Return the rows of a CSV file by number, read in chunks and splits of these sizes."""
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -32,7 +34,12 @@ def read_back(content: bytes, chunk: int, split: int) -> dict[int, tuple[str | N
         path.write_bytes(content)
         (file,) = files.inspect([path])
         return {
-            row["source_row"]: (row["row_issue"], row["id"], row["text"], row["more"])
+            row["source_row"]: (
+                row["row_issue"],
+                row["record"],
+                row["repairs"],
+                *(row[name] for name in (*WANTED, "extra")),
+            )
             for part in file.splits
             for batch in readers.read_split(part, WANTED)
             for row in batch.to_pylist()
@@ -54,7 +61,10 @@ def test_what_is_written_as_csv_is_read_back(
     rows: list[tuple[str, str]], chunk: int, split: int
 ) -> None:
     found = read_back(written(rows), chunk, split)
-    expected = [(None, str(i), text or None, more or None) for i, (text, more) in enumerate(rows)]
+    expected = [
+        (None, None, None, str(i), text or None, more or None, None)
+        for i, (text, more) in enumerate(rows)
+    ]
     assert [found[number] for number in sorted(found)] == expected
 
 
@@ -74,3 +84,23 @@ def test_a_damaged_byte_changes_no_other_line(
     before.pop(number + 1)
     after.pop(number + 1, None)
     assert after == before
+
+
+HEADER = st.sampled_from(["id,text,more", "id,text,other,more", "\ufeffid,text,more", "id,te\0xt"])
+LINES = st.text(alphabet='a1,,"" \r\né\0', max_size=120)
+
+
+@repeatable
+@given(HEADER, LINES, SIZE, SIZE)
+def test_a_block_is_read_as_its_lines_are(header: str, text: str, chunk: int, split: int) -> None:
+    content = f"{header}\n{text}".encode()
+    at_once = read_back(content, chunk, split)
+    with patch.object(csv_lines, "_parse_block", return_value=None):
+        assert at_once == read_back(content, chunk, split)
+
+
+@repeatable
+@given(st.lists(st.tuples(PLAIN, PLAIN), min_size=1, max_size=20))
+def test_sound_lines_are_read_in_blocks(rows: list[tuple[str, str]]) -> None:
+    with patch.object(lines_of.LineReader, "lines", side_effect=AssertionError):
+        assert len(read_back(written(rows), 2**20, 2**20)) == len(rows)

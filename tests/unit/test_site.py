@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
+from ingestion.settings import Settings
 from ingestion.site import kpis, pages
 from ingestion.site.lineage import read_lineage
-from ingestion.site.write import HERE, as_json
+from ingestion.site.write import HERE, Span, as_json, templates
 
 QUERIES = {
     f"{page.name} {name}": query for page in pages.PAGES for name, query in page.queries.items()
@@ -66,6 +67,32 @@ def test_values_become_what_json_can_say(value: Any, expected: Any) -> None:
     found = as_json(value)
     assert found == expected
     assert type(found) is type(expected)
+
+
+# -- the pages -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("channels", "is_said"),
+    [(["Direct", "Direct"], True), (["Direct", "Email"], False), ([], False)],
+)
+def test_the_page_says_that_no_event_names_where_it_came_from(
+    channels: list[str], is_said: bool
+) -> None:
+    table = {
+        "columns": ["month_start_date", "channel"],
+        "rows": [["2026-01-01", channel] for channel in channels],
+    }
+    written = (
+        templates(
+            Settings(),
+            Span(date(2026, 1, 1), date(2026, 1, 2), datetime.now(timezone.utc)),
+            has_documentation=False,
+        )
+        .get_template("attribution.html")
+        .render(page=pages.ATTRIBUTION, data={"channels": table})
+    )
+    assert ("Every session is Direct" in written) == is_said
 
 
 # -- week over week ------------------------------------------------------------------------------

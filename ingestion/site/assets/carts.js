@@ -41,7 +41,7 @@ function stacked(rows, parts, title, color, axis) {
     layout: {
       barmode: "stack",
       hovermode: "x unified",
-      xaxis: { type: "date", title: { text: bar.title } },
+      xaxis: { ...dates(sums, "key", bar.isWeekly), title: { text: bar.title } },
       yaxis: { ...axis },
     },
     columns: [[bar.title, "text"], ...parts.map(([name]) => [name, title])],

@@ -7,10 +7,21 @@ const scale = (color) => [
   [1, color.high],
 ];
 const percentAxis = { tickformat: ".1~%", rangemode: "tozero" };
-const days = (rows, column) => ({
-  type: "date",
+/** A few days are each named; weeks are named by the Mondays that they start on. */
+const dates = (rows, column, isWeekly) => {
+  const sparse = Math.ceil(rows.length / (isNarrow() ? 3 : 6));
+  if (isWeekly)
+    return {
+      type: "date",
+      tick0: rows[0][column],
+      dtick: 7 * 864e5 * sparse,
+      tickformat: "%b %-d\n%Y",
+    };
+  return { type: "date", ...(rows.length < 8 ? { dtick: 864e5, tickformat: "%b %-d\n%Y" } : {}) };
+};
+const days = (rows, column, isWeekly = false) => ({
+  ...dates(rows, column, isWeekly),
   range: padded(rows, column),
-  ...(rows.length < 8 ? { dtick: 864e5, tickformat: "%b %-d\n%Y" } : {}),
 });
 /** From the first day to the last, with half a day of room: a single day would have no width. */
 const padded = (rows, column) => {

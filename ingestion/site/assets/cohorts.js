@@ -25,7 +25,7 @@ figures.cohorts = (color) => {
   const periods = [...new Set(rows.map((row) => row.period_number))].sort((a, b) => a - b);
   const starts = distinct(rows, "cohort_start_date");
   const cells = rows.map((row) => {
-    const text = shown(row[measure], isShare ? "percent" : "amount");
+    const text = shown(row[measure], isShare ? "percent" : "amount") + (row.is_over ? "" : "…");
     return {
       x: row.period_number,
       y: label(row.cohort_start_date),
@@ -61,6 +61,7 @@ figures.cohorts = (color) => {
       ["Active", "number"],
       ["Active again", "percent"],
       ["Revenue per user so far", "amount"],
+      ["Is over", "text"],
     ],
     rows: rows.map((row) => [
       name(row.cohort_start_date),
@@ -69,14 +70,16 @@ figures.cohorts = (color) => {
       row.active_user_count,
       row.retention_rate,
       row.cumulative_revenue_per_user_amount,
+      row.is_over ? "yes" : "not yet",
     ]),
   };
 };
 
 figures.curve = (color) => {
   const { length, isShare, rows } = cohortsChosen();
-  if (!rows.some((row) => row.period_number > 0)) return null;
-  const valued = rows.map((row) => ({
+  const over = rows.filter((row) => row.is_over);
+  if (!over.some((row) => row.period_number > 0)) return null;
+  const valued = over.map((row) => ({
     ...row,
     revenue: row.cumulative_revenue_per_user_amount * row.cohort_user_count,
   }));

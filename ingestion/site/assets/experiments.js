@@ -53,6 +53,8 @@ figures.uplift = (color) => {
       height: 140 + 70 * rows.length,
       xaxis: {
         tickformat: "+.0%",
+        nticks: isNarrow() ? 4 : 0,
+        tickangle: 0,
         title: { text: "Uplift" },
         zeroline: true,
         zerolinewidth: 2,

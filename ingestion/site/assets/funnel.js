@@ -66,7 +66,7 @@ figures.conversion = (color) => {
         hovertemplate: "%{x}: %{text}<extra></extra>",
       },
     ],
-    layout: { xaxis: { ...days(sums, "key"), title: { text: bar.title } }, yaxis: percentAxis },
+    layout: { xaxis: { ...days(sums, "key", bar.isWeekly), title: { text: bar.title } }, yaxis: percentAxis },
     columns: [
       [bar.title, "text"],
       ["Sessions", "number"],

@@ -86,6 +86,8 @@ figures.paths = () => {
   };
 };
 
+const UNKNOWN = "(unknown)";
+
 figures.pages = () => {
   const rows = rowsOf("pages");
   if (!rows.length) return null;
@@ -98,7 +100,9 @@ figures.pages = () => {
       ["End here", "percent"],
     ],
     rows: rows.map((row) => [
-      row.page_path ?? step(row.page_type ?? "(unknown)"),
+      row.page_path === UNKNOWN && row.page_type !== UNKNOWN
+        ? `${step(row.page_type)} (page unknown)`
+        : row.page_path,
       row.session_count,
       row.entry_session_count,
       ratio(row.bounce_session_count, row.entry_session_count),

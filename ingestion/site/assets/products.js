@@ -99,7 +99,7 @@ figures.interest = (color) => {
     ],
     layout: {
       height: 380,
-      xaxis: { type: "log", dtick: 1, title: { text: "Sessions that viewed it (logarithmic)" } },
+      xaxis: { type: "log", dtick: "D2", title: { text: "Sessions that viewed it (logarithmic)" } },
       yaxis: { ...percentAxis, title: { text: "Put in the cart" } },
     },
     columns: [

@@ -5,6 +5,7 @@ const data = JSON.parse(document.getElementById("data").textContent);
 const words = JSON.parse(document.getElementById("words").textContent);
 const figures = {}; // By the id in the page: a function that returns what to draw, or null.
 const DAY_COLUMNS = ["metric_date", "session_date", "cart_date"];
+const DAY = /^\d{4}-\d\d-\d\d$/;
 
 // -- rows ----------------------------------------------------------------------------------------
 
@@ -96,8 +97,8 @@ const monday = (day) => shifted(day, -((new Date(`${day}T00:00:00Z`).getUTCDay()
 function period(rows, column) {
   const days = new Set(rows.map((row) => row[column]));
   return days.size > 31
-    ? { title: "Week from", of: (row) => monday(row[column]) }
-    : { title: "Day", of: (row) => row[column] };
+    ? { title: "Week from", isWeekly: true, of: (row) => monday(row[column]) }
+    : { title: "Day", isWeekly: false, of: (row) => row[column] };
 }
 
 // -- texts ---------------------------------------------------------------------------------------
@@ -257,7 +258,8 @@ function drawTable(table, columns, rows, sorted = null) {
     const line = body.appendChild(document.createElement("tr"));
     row.forEach((value, i) => {
       const format = columns[i][1];
-      line.append(element("td", shown(value, format), format === "text" ? "" : "number"));
+      const kind = format !== "text" ? "number" : DAY.test(value) ? "day" : "";
+      line.append(element("td", shown(value, format), kind));
     });
   }
   const top = document.createElement("thead");

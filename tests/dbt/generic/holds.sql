@@ -1,8 +1,11 @@
 {#
-  Each expression is true or null of every row, as with a check constraint. All of them are
-  counted in one pass; a failing row of the result names the expression.
+  What holds of a model, as one test: `key`, columns that together name a row, and none of them
+  null; `expressions`, each true or null of every row, as with a check constraint. All expressions
+  are counted in one pass. A failing row of the result names the expression, or the key with the
+  values that are there several times or null.
 #}
-{% test holds(model, expressions) %}
+{% test holds(model, key=[], expressions=[]) %}
+{%- if expressions %}
 with counts as (
     select
         {%- for expression in expressions %}
@@ -11,13 +14,24 @@ with counts as (
         {%- endfor %}
     from {{ model }}
 )
+{% endif -%}
 
-{% for expression in expressions -%}
+{%- for expression in expressions %}
 select
     '{{ expression | replace("'", "''") }}' as expression,
-    failed_{{ loop.index }}_count as failed_count
+    failed_{{ loop.index }}_count as failed_count,
+    null as key_values
 from counts
 where failed_{{ loop.index }}_count > 0
-{% if not loop.last %}union all{% endif %}
-{% endfor %}
+{{ "union all" if key or not loop.last }}
+{%- endfor %}
+{%- if key %}
+select
+    'key: {{ key | join(", ") }}' as expression,
+    count(*) as failed_count,
+    jsonb_build_array({{ key | join(", ") }})::text as key_values
+from {{ model }}
+group by {{ key | join(", ") }}
+having count(*) > 1 or num_nulls({{ key | join(", ") }}) > 0
+{%- endif %}
 {% endtest %}
