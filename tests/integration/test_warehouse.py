@@ -114,6 +114,9 @@ def test_duckdb_computes_the_sessions_of_postgresql(built: Warehouse, tmp_path: 
         "int_visitors_identified": "visitor_id, user_id, user_key::text",
         "int_events_sessionized": "event_id, event_date::text, user_key::text, session_id::text, "
         "session_event_number, is_session_end, is_continuation",
+        "int_sessions_aggregated": "session_id::text, visitor_id, user_key::text, "
+        "visitor_session_number, session_date::text, event_count, page_view_count, "
+        "product_view_count, add_to_cart_count, is_continuation",
     }
     assert shown.keys() == engines.MODELS.keys()
     with engines.open_lake(Path(built.settings.lake), tmp_path / "clickmart.duckdb") as database:
