@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 OLDEST_JAVA = 17
+IDLE_SECONDS = 30 * 24 * 3600
+"""How long Sail keeps a session that nobody uses; by itself it would be some minutes."""
 
 
 def java_version() -> tuple[str, int] | None:
@@ -68,6 +70,8 @@ def session(settings: Settings) -> Iterator[SparkSession]:
 @contextmanager
 def _sail() -> Iterator[SparkSession]:
     os.environ.setdefault("RUST_LOG", "error")
+    # While PostgreSQL loads or a test waits, nobody asks the engine anything, for minutes or hours.
+    os.environ.setdefault("SAIL_SPARK__SESSION_TIMEOUT_SECS", str(IDLE_SECONDS))
     # Programs started while a session is open are forked; gRPC's own care for forks disturbs them.
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
     from pysail.spark import SparkConnectServer

@@ -86,3 +86,28 @@ def test_both_engines_load_the_same_rows(tmp_path: Path, spark: Any) -> None:
     for table in TABLES:
         assert found["sail"][table], table
         assert found["sail"][table] == found["local"][table], table
+
+
+@pytest.mark.parametrize(("idle_seconds", "said"), [(1, "is not running"), (3600, "[1, 1]")])
+def test_an_idle_engine_lives_as_long_as_it_is_told(
+    tmp_path: Path, idle_seconds: int, said: str
+) -> None:
+    script = (
+        "import time; from ingestion import spark; from ingestion.settings import Settings\n"
+        f"spark.IDLE_SECONDS = {idle_seconds}\n"
+        "with spark.session(Settings.load()) as session:\n"
+        "    first = session.range(1).count(); time.sleep(4)\n"
+        "    print([first, session.range(1).count()])\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", script],
+        env={
+            **{k: v for k, v in os.environ.items() if not k.startswith(("SPARK_", "SAIL_"))},
+            "CLICKMART_HOME": str(tmp_path),
+            "CLICKMART_SPARK": "sail",
+        },
+        cwd=Settings().project_dir,
+        capture_output=True,
+        text=True,
+    )
+    assert said in ran.stdout + ran.stderr
