@@ -28,7 +28,13 @@ def clickmart(empty: Settings) -> Command:
     def run(*arguments: Any, **environment: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "ingestion", *map(str, arguments)],
-            env={**os.environ, "CLICKMART_HOME": str(empty.home), **environment},
+            env={
+                **os.environ,
+                "CLICKMART_HOME": str(empty.home),
+                # As after `source .venv/bin/activate`: no other dbt comes first.
+                "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+                **environment,
+            },
             cwd=empty.project_dir,
             capture_output=True,
             text=True,
