@@ -81,7 +81,8 @@ SECTIONS = {
     "build": Section(
         "dbt's models",
         "All models without their tests: from nothing, behind a load of new events, and behind "
-        "none. The ratio is in times of the build from nothing.",
+        "none. PostgreSQL has done its upkeep of the first before the others begin. The ratio is "
+        "in times of the build from nothing.",
         ("what",),
         COST,
     ),
