@@ -26,7 +26,7 @@ ALLOWED_IMPORTS = {
     "validate": {"contract", "errors"},
 }
 # What the engines themselves read, and no setting of ours.
-ENGINE_VARIABLES = re.compile(r"JAVA_HOME|RUST_LOG|GRPC_\w+|PYSPARK_\w+")
+ENGINE_VARIABLES = re.compile(r"JAVA_HOME|RUST_LOG|GRPC_\w+|PYSPARK_\w+|SAIL_\w+")
 
 
 # -- the warehouse -------------------------------------------------------------------------------
