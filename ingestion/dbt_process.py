@@ -7,7 +7,6 @@ in a line of its own. Of each it prints what dbt prints, then a line of END and 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -29,7 +28,6 @@ class DbtProcess:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "ingestion.dbt_process"],
             cwd=settings.project_dir,
-            env={**os.environ, "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -2,7 +2,7 @@
     Marks for models that follow new loads (materialized incremental; see
     macros/materializations/incremental.sql). As written they select everything, so that a compiled
     model can be run as it stands; a build that only follows the new loads puts a condition in
-    their place. The column must be the model's key of change: a visitor, a user or a load.
+    their place. The column must be the model's key of change: a visitor, a user, a session or a load.
 #}
 
 {#
@@ -22,9 +22,9 @@
     The rows of the sessions that differ in what the model reads (incremental_strategy by_session);
     as above.
 #}
-{% macro of_changed_sessions(column="session_id", of=none) %}
-    {{- of_changed("session_id", none, column, of) -}}
-{% endmacro %}
+{% macro of_changed_sessions(column="session_id", of=none) -%}
+    {{ of_changed("session_id", none, column, of) }}
+{%- endmacro %}
 
 {% macro of_changed(key, changes, column, of) -%}
     {%- set source = none -%}

@@ -302,7 +302,7 @@
     {% endif %}
     {% set names = [] %}
     {% for reader in readers %}
-        {% do names.append("'" ~ reader.schema ~ "." ~ (reader.alias or reader.name) ~ "'") %}
+        {% do names.append("'" ~ state_name(reader) ~ "'") %}
     {% endfor %}
     {% do run_query(
         "delete from " ~ differences ~ " where difference_load_id <= (select coalesce(min(load_id), 0) "

@@ -72,8 +72,7 @@
         {{ return(true) }}
     {% elif strategy in ('by_difference', 'by_session') %}
         {% for parent in parents_with_differences() %}
-            {% set state = ground.states[parent.schema ~ '.' ~ (parent.alias or parent.name)] %}
-            {% set whole_since = state.differences_since_load_id %}
+            {% set whole_since = ground.states[state_name(parent)].differences_since_load_id %}
             {% if whole_since is none or whole_since > since_load_id %}
                 {{ return(false) }}
             {% endif %}
@@ -85,6 +84,12 @@
         "select count(*) filter (where load_id > " ~ since_load_id ~ ") <= "
         ~ var('follow_max_share') ~ " * count(*) from " ~ changes
     ).rows[0][0]) }}
+{% endmacro %}
+
+
+{# What a model of the graph is called in `ops.model_states`. #}
+{% macro state_name(node) %}
+    {{ return(node.schema ~ '.' ~ (node.alias or node.name)) }}
 {% endmacro %}
 
 
@@ -150,7 +155,7 @@
             'fingerprint': parent.checksum.checksum, 'load_id': none, 'is_unknown': false
         }) }}
     {% endif %}
-    {% set state = states.get(parent.schema ~ '.' ~ (parent.alias or parent.name)) %}
+    {% set state = states.get(state_name(parent)) %}
     {% if not state %}
         {{ return({'fingerprint': '', 'load_id': none, 'is_unknown': true}) }}
     {% endif %}

@@ -21,6 +21,12 @@ from ingestion.settings import Settings
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
+def activated() -> dict[str, str]:
+    """The environment after `source .venv/bin/activate`: no other dbt comes first."""
+    own = Path(sys.executable).parent
+    return {**os.environ, "PATH": f"{own}{os.pathsep}{os.environ['PATH']}"}
+
+
 @pytest.fixture
 def clickmart(empty: Settings) -> Command:
     """A function that runs the command line on the empty warehouse."""
@@ -28,13 +34,7 @@ def clickmart(empty: Settings) -> Command:
     def run(*arguments: Any, **environment: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "ingestion", *map(str, arguments)],
-            env={
-                **os.environ,
-                "CLICKMART_HOME": str(empty.home),
-                # As after `source .venv/bin/activate`: no other dbt comes first.
-                "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-                **environment,
-            },
+            env={**activated(), "CLICKMART_HOME": str(empty.home), **environment},
             cwd=empty.project_dir,
             capture_output=True,
             text=True,
@@ -161,11 +161,7 @@ def test_the_tab_key_completes_commands_options_and_sources(tmp_path: Path) -> N
     shell = shutil.which("bash")
     if shell is None:
         pytest.skip("completion is not tried: no bash")
-    environment = {
-        **os.environ,
-        "HOME": str(tmp_path),
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-    }
+    environment = {**activated(), "HOME": str(tmp_path)}
 
     def bash(*words: str) -> str:
         ran = subprocess.run([shell, *words], env=environment, capture_output=True, text=True)

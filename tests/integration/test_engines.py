@@ -35,12 +35,18 @@ TABLES = {
 
 def run(home: Path, engine: str, *arguments: Any) -> str:
     """Run the command line on an engine in a home; return what it printed."""
+    ran = run_python(home, engine, "-m", "ingestion", *map(str, arguments))
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout
+
+
+def run_python(home: Path, engine: str, *words: str) -> subprocess.CompletedProcess[str]:
     # An engine of this process must not be found by the other one.
-    inherited = {name: v for name, v in os.environ.items() if not name.startswith("SPARK_")}
-    ran = subprocess.run(
-        [sys.executable, "-m", "ingestion", *map(str, arguments)],
+    own = ("SPARK_", "SAIL_")
+    return subprocess.run(
+        [sys.executable, *words],
         env={
-            **inherited,
+            **{name: v for name, v in os.environ.items() if not name.startswith(own)},
             "CLICKMART_HOME": str(home),
             "CLICKMART_SPARK": engine,
             "JAVA_TOOL_OPTIONS": QUICK_JAVA,
@@ -49,8 +55,6 @@ def run(home: Path, engine: str, *arguments: Any) -> str:
         capture_output=True,
         text=True,
     )
-    assert ran.returncode == 0, ran.stderr
-    return ran.stdout
 
 
 def contents(home: Path) -> dict[str, list[tuple[Any, ...]]]:
@@ -99,15 +103,5 @@ def test_an_idle_engine_lives_as_long_as_it_is_told(
         "    first = session.range(1).count(); time.sleep(4)\n"
         "    print([first, session.range(1).count()])\n"
     )
-    ran = subprocess.run(
-        [sys.executable, "-c", script],
-        env={
-            **{k: v for k, v in os.environ.items() if not k.startswith(("SPARK_", "SAIL_"))},
-            "CLICKMART_HOME": str(tmp_path),
-            "CLICKMART_SPARK": "sail",
-        },
-        cwd=Settings().project_dir,
-        capture_output=True,
-        text=True,
-    )
+    ran = run_python(tmp_path, "sail", "-c", script)
     assert said in ran.stdout + ran.stderr
