@@ -28,7 +28,7 @@ from ingestion.postgres import (
     secret,
     write_private,
 )
-from ingestion.settings import SERVER_FILE, Settings
+from ingestion.settings import SERVER_FILE, Settings, cores
 
 FIRST_PORT = 54329
 SUPERUSER = "clickmart"
@@ -214,7 +214,6 @@ def _create_database(settings: Settings) -> None:
 def _tuning() -> str:
     """Return settings for this machine: a bulk-loaded warehouse with few connections."""
     memory_mb = psutil.virtual_memory().total // 2**20
-    cores = psutil.cpu_count() or 2
     shared_mb = max(128, min(memory_mb // 12, 4096))
     return "\n".join(
         [
@@ -222,8 +221,8 @@ def _tuning() -> str:
             f"effective_cache_size = {max(256, memory_mb // 2)}MB",
             f"work_mem = {max(8, min(memory_mb // 128, 256))}MB",
             f"maintenance_work_mem = {max(64, min(memory_mb // 16, 1024))}MB",
-            f"max_parallel_workers = {cores}",
-            f"max_parallel_workers_per_gather = {max(1, cores // 2)}",
+            f"max_parallel_workers = {cores()}",
+            f"max_parallel_workers_per_gather = {max(1, cores() // 2)}",
             "wal_level = minimal",
             "max_wal_senders = 0",
             "max_wal_size = 4GB",

@@ -129,7 +129,7 @@ def rebuild_marts(settings: Settings, on_progress: warehouse.OnProgress) -> bool
     """
     with connect(settings) as connection, connection.cursor() as cursor:
         cursor.execute(
-            "select to_regclass('marts.fct_events') is not null, "
+            "select to_regclass('ops.model_states') is not null, "
             "array(select erasure_id from ops.erasures where marts_rebuilt_at is null)"
         )
         has_marts, waiting = cursor.fetchone()

@@ -24,6 +24,13 @@ SHORTEST_ID_KEY = 16
 LIBPQ_VARIABLES = ("PGHOST", "PGPORT", "PGUSER", "PGPASSWORD", "PGDATABASE", "PGSERVICE")
 
 
+def cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 2
+
+
 def home_dir() -> Path:
     """Return the folder of all local state: cluster, lake, docs."""
     return Path(os.environ.get("CLICKMART_HOME") or PROJECT_DIR / ".clickmart").resolve()

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg2
 
 from ingestion.errors import ClickmartError, DatabaseError, EngineError
-from ingestion.settings import Settings
+from ingestion.settings import Settings, cores
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -210,13 +210,6 @@ def parallelism(spark: SparkSession, settings: Settings) -> int:
     if engine_name(settings) in ("local", "sail"):
         return cores()
     return int(spark.conf.get("spark.default.parallelism", None) or 2 * cores())
-
-
-def cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 2
 
 
 def has_java() -> bool:

@@ -2,7 +2,8 @@
     Marks for models that follow new loads (materialized incremental; see
     macros/materializations/incremental.sql). As written they select everything, so that a compiled
     model can be run as it stands; a build that only follows the new loads puts a condition in
-    their place. The column must be the model's key of change: a visitor, a user, a session or a load.
+    their place. The column must be the model's key of change: a visitor, a user, a session, an
+    event or a load. What is joined to such rows by an indexed key needs no mark.
 #}
 
 {#
@@ -18,12 +19,18 @@
     {{ of_changed("user_key", "int_changed_users", column, of) }}
 {%- endmacro %}
 
+{# The rows of the sessions that differ in what the model reads (incremental_strategy by_session). #}
+{% macro of_changed_sessions(column="session_id") -%}
+    {{ of_changed("session_id", none, column, none) }}
+{%- endmacro %}
+
 {#
-    The rows of the sessions that differ in what the model reads (incremental_strategy by_session);
-    as above.
+    The rows of the events that differ in what the model reads (incremental_strategy by_event). Where
+    a table of events has an index on sessions alone, `column` is "session_id": the rows of these
+    events' sessions, of which a join leaves those of the events.
 #}
-{% macro of_changed_sessions(column="session_id", of=none) -%}
-    {{ of_changed("session_id", none, column, of) }}
+{% macro of_changed_events(column="event_id") -%}
+    {{ of_changed("event_id", none, column, none) }}
 {%- endmacro %}
 
 {% macro of_changed(key, changes, column, of) -%}

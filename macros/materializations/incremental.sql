@@ -11,6 +11,8 @@
       what differs: they need a `unique_key` too. The model marks what it reads by
       of_changed_sessions(), and has columns `session_id` and `visitor_id`. A macro named in
       `meta: also_changed` selects further sessions, which a table made anew each time changes.
+    - by_event: the same for single events. The model marks what it reads by of_changed_events(),
+      and has columns `event_id`, `session_id` and `visitor_id`.
     - by_load: rows computed from the events of new loads alone are added; rows of the same
       `unique_key` go. The model marks what it reads by of_new_loads().
     - by_difference: sums over one incremental model. What went and what came there since, which
@@ -44,7 +46,10 @@
 
 
 {% macro key_of_change() %}
-    {{ return({'by_visitor': 'visitor_id', 'by_user': 'user_key', 'by_session': 'session_id'}) }}
+    {{ return({
+        'by_visitor': 'visitor_id', 'by_user': 'user_key', 'by_session': 'session_id',
+        'by_event': 'event_id'
+    }) }}
 {% endmacro %}
 
 
@@ -57,8 +62,14 @@
     {# A merge would read a whole index in its order to find the few. #}
     {% do run_query("set local enable_mergejoin = off") %}
     {% set is_changed = key ~ " in (select " ~ key ~ " from changed_keys)" %}
+    {% if key == 'event_id' %}
+        {# Tables of events have an index on sessions alone. #}
+        {% set is_changed = "session_id in (select session_id from changed_keys) and " ~ is_changed %}
+    {% endif %}
     {% set mark = "true /\\* follow: (\\S*?)(\\w+) of changed " ~ key ~ " in " %}
-    {% set only_changed = modules.re.sub(mark ~ "None \\*/", "\\1" ~ is_changed, sql) %}
+    {% set only_changed = modules.re.sub(
+        mark ~ "None \\*/", "\\1\\2 in (select \\2 from changed_keys)", sql
+    ) %}
     {% set only_changed = modules.re.sub(
         mark ~ "(\\S+) \\*/", "\\1\\2 in (select \\2 from \\3 where " ~ is_changed ~ ")", only_changed
     ) %}
@@ -121,9 +132,11 @@
 
 
 {% macro changed_keys(key, since_load_id, target) %}
-    {# The visitors, users or sessions to compute anew: those of new loads, and of a backfill. #}
+    {# The visitors, users, sessions or events to compute anew: those of new loads, and of a backfill. #}
     {% if key == 'session_id' %}
-        {{ return(changed_sessions(since_load_id, target)) }}
+        {{ return(keys_of_differences(key, since_load_id, target)) }}
+    {% elif key == 'event_id' %}
+        {{ return(keys_of_differences('event_id, session_id', since_load_id, target)) }}
     {% endif %}
     {% set changes = ref('int_changed_visitors' if key == 'visitor_id' else 'int_changed_users') %}
     {% set visitors = backfilled_visitors() if var('backfill_from') is not none %}
@@ -141,32 +154,33 @@
 {% endmacro %}
 
 
-{% macro changed_sessions(since_load_id, target) %}
-    {% set sessions = [] %}
+{% macro keys_of_differences(keys, since_load_id, target) %}
+    {% set found = [] %}
     {% set visitors = [] %}
     {% for parent in parents_with_differences() %}
         {% set differences = differences_of(relation_of(parent)) %}
-        {% set key = 'session_id' if '"session_id"' in own_columns(differences) else 'visitor_id' %}
-        {% do (sessions if key == 'session_id' else visitors).append(
-            "select " ~ key ~ " from " ~ differences ~ " where difference_load_id > " ~ since_load_id
+        {% set is_of_visitors = '"session_id"' not in own_columns(differences) %}
+        {% do (visitors if is_of_visitors else found).append(
+            "select " ~ ("visitor_id" if is_of_visitors else keys) ~ " from " ~ differences
+            ~ " where difference_load_id > " ~ since_load_id
         ) %}
     {% endfor %}
     {% if config.get('meta', {}).get('also_changed') %}
-        {% do sessions.append(context[config.get('meta').also_changed](since_load_id)) %}
+        {% do found.append(context[config.get('meta').also_changed](since_load_id)) %}
     {% endif %}
     {% if var('backfill_from') is not none %}
         {% do visitors.append(backfilled_visitors()) %}
     {% endif %}
     {% if visitors %}
-        {# All sessions of these visitors, also those that the model has in vain. #}
+        {# All that these visitors have, also what the model has in vain. #}
         {% for relation in (relation_named('int_events_sessionized'), target) %}
-            {% do sessions.append(
-                "select session_id from " ~ relation ~ " where visitor_id in ("
+            {% do found.append(
+                "select " ~ keys ~ " from " ~ relation ~ " where visitor_id in ("
                 ~ visitors | join(" union all ") ~ ")"
             ) %}
         {% endfor %}
     {% endif %}
-    {{ return("select distinct session_id from (" ~ sessions | join(" union all ") ~ ") as sessions") }}
+    {{ return("select distinct " ~ keys ~ " from (" ~ found | join(" union all ") ~ ") as changed") }}
 {% endmacro %}
 
 
@@ -201,14 +215,17 @@
 
 
 {% macro add_new_rows(todo, target, sql) %}
-    {% set is_same_key = matches('standing', 'new_rows', config.require('unique_key')) %}
+    {% set keys = config.require('unique_key') %}
     {% set only_new = modules.re.sub(
         "true /\\* follow: (\\S+) of new loads \\*/", "\\1 > " ~ todo.since_load_id, sql
     ) %}
     {% do make_new_rows(own_columns(target), only_new) %}
-    {% do run_query(
-        "delete from " ~ target ~ " as standing using new_rows where " ~ is_same_key
-    ) %}
+    {% if 'load_id' not in keys %}
+        {% do run_query(
+            "delete from " ~ target ~ " as standing using new_rows where "
+            ~ matches('standing', 'new_rows', keys)
+        ) %}
+    {% endif %}
     {% call statement('main') %}
         insert into {{ target }} ({{ own_columns(target) }})
         select {{ own_columns(target) }} from new_rows
@@ -217,9 +234,9 @@
 
 
 {#
-    A model that others follow by_difference or by_session writes down, in a table beside it, the
-    rows that went and that came, with the load it has come to by them; where sessions alone are
-    asked for, whose they were. What all of the others have followed is let go. From which load on
+    A model that others follow by_difference, by_session or by_event writes down, in a table beside
+    it, the rows that went and that came, with the load it has come to by them; of what is not
+    added up, the keys alone. What all of the others have followed is let go. From which load on
     the notes are whole is in `ops.model_states`.
 #}
 {% macro differences_of(relation) %}
@@ -242,13 +259,18 @@
 {% endmacro %}
 
 
+{% macro follows_differences() %}
+    {{ return(('by_difference', 'by_session', 'by_event')) }}
+{% endmacro %}
+
+
 {# The models that follow this one by its differences. #}
 {% macro readers_of_differences() %}
     {% set found = [] %}
     {% if config.get('incremental_strategy') in key_of_change() and config.get('unique_key') %}
         {% for node in graph.nodes.values() %}
             {% if node.resource_type == 'model' and model.unique_id in node.depends_on.nodes
-                and node.config.get('incremental_strategy') in ('by_difference', 'by_session') %}
+                and node.config.get('incremental_strategy') in follows_differences() %}
                 {% do found.append(node) %}
             {% endif %}
         {% endfor %}
@@ -291,8 +313,7 @@
 
 {% macro note_differences(todo, target, columns, removal, readers) %}
     {% set differences = differences_of(target) %}
-    {% set key = '"session_id"' if '"session_id"' in columns else '"visitor_id"' %}
-    {% set noted = columns if has_reader_of_sums(readers) else key %}
+    {% set noted = columns_to_note(columns, readers) %}
     {% if own_columns(differences) != noted ~ ', "row_sign", "difference_load_id"' %}
         {% do run_query(
             "drop table if exists " ~ differences ~ "; create table " ~ differences ~ " as select "
@@ -315,8 +336,14 @@
 {% endmacro %}
 
 
-{% macro has_reader_of_sums(readers) %}
-    {{ return(readers | selectattr('config.incremental_strategy', 'equalto', 'by_difference') | list) }}
+{% macro columns_to_note(columns, readers) %}
+    {% set strategies = readers | map(attribute='config.incremental_strategy') | list %}
+    {% if 'by_difference' in strategies %}
+        {{ return(columns) }}
+    {% elif '"session_id"' not in columns %}
+        {{ return('"visitor_id"') }}
+    {% endif %}
+    {{ return('"event_id", "session_id"' if 'by_event' in strategies else '"session_id"') }}
 {% endmacro %}
 
 

@@ -70,14 +70,14 @@
     {% set strategy = config.get('incremental_strategy') %}
     {% if strategy == 'by_load' %}
         {{ return(true) }}
-    {% elif strategy in ('by_difference', 'by_session') %}
+    {% elif strategy in follows_differences() %}
         {% for parent in parents_with_differences() %}
             {% set whole_since = ground.states[state_name(parent)].differences_since_load_id %}
             {% if whole_since is none or whole_since > since_load_id %}
                 {{ return(false) }}
             {% endif %}
         {% endfor %}
-        {{ return(strategy == 'by_session' or var('backfill_from') is none) }}
+        {{ return(strategy != 'by_difference' or var('backfill_from') is none) }}
     {% endif %}
     {% set changes = ref('int_changed_visitors' if strategy == 'by_visitor' else 'int_changed_users') %}
     {{ return(run_query(

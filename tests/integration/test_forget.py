@@ -276,9 +276,9 @@ def test_the_marts_follow_also_after_a_kill(
 
     monkeypatch.setattr(warehouse, "rebuild", rebuild_)
     erase("user", "ann")
-    query("drop schema if exists marts cascade; select 1")
+    query("drop table if exists ops.model_states; select 1")
     assert not forget.rebuild_marts(empty, lambda *_: None)  # nothing was built yet
-    query("create schema marts; create table marts.fct_events (a int); select 1")
+    query("create table ops.model_states (a int); select 1")
     query("create schema if not exists test_failures; select 1")
     query("create table test_failures.of_a_person (visitor_id text); select 1")
     try:
@@ -287,6 +287,6 @@ def test_the_marts_follow_also_after_a_kill(
         assert forget.rebuild_marts(empty, lambda *_: None)
         assert not forget.rebuild_marts(empty, lambda *_: None)
     finally:
-        query("drop schema marts cascade; select 1")
+        query("drop table ops.model_states; select 1")
     assert ran == ["dbt", "dbt"]
     assert query("select to_regclass('test_failures.of_a_person')") == [(None,)]

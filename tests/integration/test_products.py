@@ -314,7 +314,8 @@ def test_carts_hold_what_the_reference_holds(built: Warehouse, shop: reference.S
         "c.added_quantity, c.removed_quantity, c.final_quantity, c.unit_price_amount, "
         "c.final_amount, c.purchased_quantity, c.is_abandoned, c.lost_revenue_amount, "
         "c.is_recovered, c.recovered_quantity, c.is_bot from marts.fct_cart_items as c "
-        "join marts.fct_events as e on e.session_id = c.session_id and e.session_event_number = 1"
+        "join intermediate.int_events_sessionized as e on e.session_id = c.session_id "
+        "and e.session_event_number = 1"
     )
     names = (
         *("day", "first_added", "changed", "added", "removed", "left", "price", "worth", "bought"),

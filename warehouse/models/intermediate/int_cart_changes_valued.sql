@@ -16,9 +16,7 @@ events as (
         event_id,
         coalesce(currency, '{{ var("reporting_currency") }}') as currency
     from {{ ref("stg_raw__events") }}
-    where
-        event_type in ('add_to_cart', 'remove_from_cart')
-        and {{ of_changed_sessions("event_id", of="int_events_sessionized") }}
+    where event_type in ('add_to_cart', 'remove_from_cart')
 ),
 
 items as (

@@ -19,7 +19,6 @@ events as (
         os,
         country
     from {{ ref("stg_raw__events") }}
-    where {{ of_changed_sessions("event_id", of="int_events_sessionized") }}
 ),
 
 edge_events as (

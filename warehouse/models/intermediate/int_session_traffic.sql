@@ -9,9 +9,7 @@ with events as (
         utm_campaign,
         click_id
     from {{ ref("stg_raw__events") }}
-    where
-        coalesce(utm_source, utm_medium, utm_campaign, click_id, referrer) is not null
-        and {{ of_changed_sessions("event_id", of="int_events_sessionized") }}
+    where coalesce(utm_source, utm_medium, utm_campaign, click_id, referrer) is not null
 ),
 
 sessionized_events as (

@@ -7,7 +7,7 @@ with events as (
     from {{ ref("stg_raw__events") }}
     where
         event_type in ('checkout_start', 'checkout_step', 'purchase')
-        and {{ of_changed_sessions("event_id", of="int_events_sessionized") }}
+        and {{ of_changed_events() }}
 ),
 
 sessionized_events as (
@@ -19,7 +19,7 @@ sessionized_events as (
     from {{ ref("int_events_sessionized") }}
     where
         event_type in ('checkout_start', 'checkout_step', 'purchase')
-        and {{ of_changed_sessions() }}
+        and {{ of_changed_events("session_id") }}
 ),
 
 -- Where each kind of source keeps the step: at the top, in Segment's properties, in one of

@@ -48,4 +48,6 @@ final as (
     inner join sessions on pages_counted.session_id = sessions.session_id
 )
 
+-- The rows of a session lie together, for all who read changed sessions.
 select * from final
+order by session_id

@@ -65,16 +65,17 @@ final as (
         events_aggregated.event_date,
         events_aggregated.event_type,
         events_aggregated.is_bot,
-        events_aggregated.event_count,
-        events_aggregated.received_event_count,
-        events_aggregated.late_event_count,
-        events_aggregated.next_day_event_count,
-        events_aggregated.early_event_count,
+        cast(events_aggregated.event_count as integer) as event_count,
+        cast(events_aggregated.received_event_count as integer) as received_event_count,
+        cast(events_aggregated.late_event_count as integer) as late_event_count,
+        cast(events_aggregated.next_day_event_count as integer) as next_day_event_count,
+        cast(events_aggregated.early_event_count as integer) as early_event_count,
         events_aggregated.longest_delay_seconds,
-        coalesce(declared_bot_events.declared_bot_event_count, 0) as declared_bot_event_count,
-        events_aggregated.page_named_event_count,
-        events_aggregated.product_named_event_count,
-        events_aggregated.order_named_event_count
+        cast(coalesce(declared_bot_events.declared_bot_event_count, 0) as integer)
+            as declared_bot_event_count,
+        cast(events_aggregated.page_named_event_count as integer) as page_named_event_count,
+        cast(events_aggregated.product_named_event_count as integer) as product_named_event_count,
+        cast(events_aggregated.order_named_event_count as integer) as order_named_event_count
     from events_aggregated
     left join declared_bot_events
         on
@@ -83,4 +84,6 @@ final as (
             and events_aggregated.event_type = declared_bot_events.event_type
 )
 
+-- The rows of a session lie together, for all who read changed sessions.
 select * from final
+order by session_id

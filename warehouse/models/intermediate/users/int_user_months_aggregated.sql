@@ -117,9 +117,9 @@ final as (
         month_start_date,
         min(first_seen_date) as first_seen_date,
         max(last_seen_at) as last_seen_at,
-        cast(sum(session_count) as bigint) as session_count,
-        cast(sum(order_count) as bigint) as order_count,
-        cast(sum(order_day_count) as bigint) as order_day_count,
+        cast(sum(session_count) as integer) as session_count,
+        cast(sum(order_count) as integer) as order_count,
+        cast(sum(order_day_count) as integer) as order_day_count,
         min(first_order_date) as first_order_date,
         max(last_order_date) as last_order_date,
         cast(sum(net_revenue_amount) as numeric(24, 4)) as net_revenue_amount

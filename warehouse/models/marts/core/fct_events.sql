@@ -2,7 +2,7 @@
 with events as (
     select *
     from {{ ref("stg_raw__events") }}
-    where {{ of_changed_sessions("event_id", of="int_events_sessionized") }}
+    where {{ of_changed_events() }}
 ),
 
 sessionized_events as (
@@ -12,7 +12,7 @@ sessionized_events as (
         session_id,
         session_event_number
     from {{ ref("int_events_sessionized") }}
-    where {{ of_changed_sessions() }}
+    where {{ of_changed_events("session_id") }}
 ),
 
 visitors as (
@@ -27,7 +27,7 @@ items as (
         event_id,
         count(*) as item_count
     from {{ ref("stg_raw__event_items") }}
-    where {{ of_changed_sessions("event_id", of="int_events_sessionized") }}
+    where {{ of_changed_events() }}
     group by event_id
 ),
 

@@ -11,12 +11,10 @@ with sessions as (
     where {{ is_counted() }} and {{ of_changed_sessions() }}
 ),
 
+-- Those of sessions that are not counted fall away below.
 funnels as (
     {{ funnel(
-        ref("fct_events"),
-        "session_id",
-        steps,
-        where=is_counted() ~ " and " ~ of_changed_sessions()
+        ref("int_events_sessionized"), "session_id", steps, where=of_changed_sessions()
     ) | indent(4) }}
 ),
 
