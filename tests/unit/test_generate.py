@@ -24,7 +24,7 @@ from ingestion.generate.options import Block, Format, GenerateOptions
 from ingestion.generate.people import write_people
 from ingestion.generate.rows import build_rows
 from ingestion.generate.simulate import Simulation, simulate
-from ingestion.generate.timeline import LEAST_PAUSE_MS, MINUTE_MS, spread, timeline
+from ingestion.generate.timeline import DAY_MS, LEAST_PAUSE_MS, MINUTE_MS, spread, timeline
 from ingestion.generate.truth import TABLES, block_counts, truth_tables
 from ingestion.generate.visits import BOT, STRANGER
 from ingestion.generate.write import CODED_COLUMNS, EVENT_SCHEMA, write_rows
@@ -174,6 +174,48 @@ def test_weekends_are_quieter_and_the_shop_grows() -> None:
     weekday = (np.arange(84) + options.start_date.weekday()) % 7
     assert 0.6 < per_day[weekday == 5].mean() / per_day[weekday == 2].mean() < 0.8
     assert per_day[42:].sum() > 1.1 * per_day[:42].sum()
+
+
+def test_every_day_has_the_sessions_of_its_traffic(blocks: list[Simulation]) -> None:
+    line = timeline(SHOP)
+    starts = np.concatenate([sim.visits.start[sim.visits.segment != BOT] for sim in blocks])
+    is_known = np.concatenate([sim.visits.person[sim.visits.segment != BOT] >= 0 for sim in blocks])
+    day = (starts - line.start) // DAY_MS
+    traffic = np.diff(line.cumulated[::24]) * len(starts)
+    for span in (range(10), range(SHOP.days - 10, SHOP.days)):
+        here = np.isin(day, span)
+        assert here.sum() == pytest.approx(traffic[span].sum(), rel=0.07)
+        assert is_known[here].mean() == pytest.approx(is_known.mean(), abs=0.03)
+    assert day.max() <= SHOP.days
+
+
+def test_returns_thin_out_with_the_time_since_the_first_visit(blocks: list[Simulation]) -> None:
+    lags = []
+    for sim in blocks:
+        first = np.full(len(sim.visitors), np.iinfo(np.int64).max)
+        np.minimum.at(first, sim.visits.visitor, sim.visits.start)
+        lags.append((sim.visits.start - first[sim.visits.visitor]) // DAY_MS)
+    lag = np.concatenate(lags)
+    returns = np.histogram(lag, bins=[1, 8, 15, 30, 45, 60, 75, SHOP.days])[0]
+    per_day = returns / np.array([7, 7, 15, 15, 15, 15, 15])
+    assert (np.diff(per_day) < 0).all()
+    assert returns[-1] > 0
+
+
+def test_nobody_visits_who_is_yet_to_sign_up(blocks: list[Simulation], tmp_path: Path) -> None:
+    write_people(SHOP, tmp_path / "people.csv")
+    signed_up = pd.read_csv(tmp_path / "people.csv").signup_date.astype("datetime64[ms]")
+    first_visit = np.full(SHOP.people, np.iinfo(np.int64).max)
+    for sim in blocks:
+        is_known = sim.visits.person >= 0
+        np.minimum.at(first_visit, sim.visits.person[is_known], sim.visits.start[is_known])
+    has_come = first_visit < np.iinfo(np.int64).max
+    since = (first_visit - signed_up.astype(np.int64).to_numpy())[has_come]
+    is_new = (signed_up >= pd.Timestamp(SHOP.start_date)).to_numpy()[has_come]
+    assert since.min() >= 0
+    assert is_new.sum() > 100
+    assert (since[is_new] < DAY_MS).mean() > 0.95
+    assert signed_up.max() < pd.Timestamp(SHOP.end_date)
 
 
 def test_sessions_are_moved_apart_and_never_back() -> None:
