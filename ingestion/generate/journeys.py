@@ -131,6 +131,13 @@ def walk(
     return np.asarray(states[place], np.int64)
 
 
+def is_any(state: NDArray[np.int64], *states: State) -> NDArray[np.bool_]:
+    """Say which states are among the given ones."""
+    is_given = np.zeros(len(State), bool)
+    is_given[list(states)] = True
+    return is_given[state]
+
+
 def step_numbers(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return 0, 1, 2 ... within each session, one session after the other."""
     numbers = np.arange(lengths.sum(), dtype=np.int64)

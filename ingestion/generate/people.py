@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,8 @@ COUNTRY_CODES = tuple(code for code, _, _, _ in COUNTRIES)
 LANGUAGES = tuple(language for _, _, language, _ in COUNTRIES)
 COUNTRY_SHARES: NDArray[np.float64] = np.cumsum([share for _, share, _, _ in COUNTRIES])
 
+# All that is asked of Faker: it loads every other kind of word as well, and slowly.
+POOL_PROVIDERS = ["faker.providers.person", "faker.providers.address"]
 POOL_NAMES = 80  # names and cities asked of Faker per country, then combined
 SIGNUP_DAYS = 730  # people signed up at most this long before the period, some within it
 PEOPLE_A_CHUNK = 4_096  # the random numbers are drawn per chunk, so any block can find its people
@@ -68,6 +71,7 @@ class People:
         )
 
 
+@lru_cache(maxsize=4)
 def user_ids(first: int, end: int) -> pa.Array:
     """Return the user ids of the people numbered from `first` until before `end`."""
     return pa.array([f"U{number + 1:07d}" for number in range(first, end)], pa.string())
@@ -95,6 +99,7 @@ def people(options: GenerateOptions, first: int, end: int) -> People:
     return joined[first - skipped : end - skipped]
 
 
+@lru_cache(maxsize=4)
 def _chunk(options: GenerateOptions, number: int) -> People:
     random = random_for(options.seed, "people", str(number))
     shares = np.cumsum([share for _, share, _ in SEGMENTS])
@@ -163,7 +168,7 @@ def _name_pools(seed: int) -> list[dict[str, list[str]]]:
 
     pools = []
     for *_, locale in COUNTRIES:
-        fake = Faker(locale)
+        fake = Faker(locale, providers=POOL_PROVIDERS)
         fake.seed_instance(seed)
         pools.append(
             {
