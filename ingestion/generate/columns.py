@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
@@ -161,9 +162,16 @@ class Flags:
 
 def coded(codes: Ints, labels: tuple[str | None, ...]) -> Coded:
     """Return a column by way of a list of labels that may repeat or be None."""
+    place, values = _without_repeats(labels)
+    return Coded(place[codes], values)
+
+
+@lru_cache(maxsize=64)
+def _without_repeats(labels: tuple[str | None, ...]) -> tuple[NDArray[np.int32], pa.Array]:
+    """Return each label's place among the distinct ones, -1 for None and at the end; and these."""
     values = [label for label in dict.fromkeys(labels) if label is not None]
     place = [values.index(label) if label is not None else -1 for label in labels] + [-1]
-    return Coded(np.array(place, np.int32)[codes], pa.array(values or [""], pa.string()))
+    return np.array(place, np.int32), pa.array(values or [""], pa.string())
 
 
 Column = Coded | Ids | Times | Money | Integers | Flags

@@ -16,12 +16,13 @@ import pytest
 
 from ingestion.contract.events import EVENT_TYPES, ITEM_COLUMNS, SOURCE_COLUMNS
 from ingestion.errors import UsageError
+from ingestion.generate import journeys
 from ingestion.generate.catalog import catalog
 from ingestion.generate.defects import DEFECTS, deliver
 from ingestion.generate.folder import check_replaceable
 from ingestion.generate.journeys import GAP_P50_SECONDS, GAP_P90_SECONDS, State, draw_elapsed
 from ingestion.generate.options import Block, Format, GenerateOptions
-from ingestion.generate.people import write_people
+from ingestion.generate.people import SEGMENT_NAMES, write_people
 from ingestion.generate.rows import build_rows
 from ingestion.generate.simulate import Simulation, simulate
 from ingestion.generate.timeline import DAY_MS, LEAST_PAUSE_MS, MINUTE_MS, spread, timeline
@@ -276,6 +277,24 @@ def test_variant_b_converts_better_by_about_the_planted_lift() -> None:
             purchases[v] += (at_payment & follows).sum()
     rate = purchases / payments
     assert rate[1] / rate[0] == pytest.approx(1.25, abs=0.05)
+
+
+def test_a_cart_takes_no_more_lines_than_it_has_room_for(
+    monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    monkeypatch.setitem(journeys.STEPS, State.VIEW, {State.ADD: 0.4, State.VIEW: 0.6})
+    monkeypatch.setitem(journeys.STEPS, State.ADD, {State.VIEW: 0.9, State.REMOVE: 0.1})
+    monkeypatch.setitem(journeys.STEPS, State.REMOVE, {State.VIEW: 1.0})
+    journeys._next_states.cache_clear()
+    request.addfinalizer(journeys._next_states.cache_clear)
+    segment, variant = np.full(50, SEGMENT_NAMES.index("loyal")), np.zeros(50, np.int64)
+    lengths = np.full(50, 200)
+    states = journeys.walk(np.random.default_rng(3), segment, variant, lengths).reshape(50, 200)
+    change = (states == State.ADD) * 1 - (states == State.REMOVE) * 1
+    lines = np.cumsum(change, axis=1)
+    assert lines.min() == 0
+    assert lines.max() == journeys.LARGEST_CART
+    assert (states == State.ADD).any(axis=1).all()
 
 
 def test_a_purchase_holds_what_was_added_and_not_removed(blocks: list[Simulation]) -> None:
