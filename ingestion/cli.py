@@ -8,7 +8,7 @@ import subprocess
 import sys
 import traceback
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -118,7 +118,7 @@ def generate(
     """Write raw event files, and a truth file that says what is in them."""
     from ingestion.generate import GenerateOptions
     from ingestion.generate import generate as run
-    from ingestion.spark import session
+    from ingestion.spark import parallelism, session
 
     rates = {
         "duplicate_rate": duplicate_rate,
@@ -143,9 +143,11 @@ def generate(
     )
     with show_steps() as steps:
         steps.start("Starting the engine")
-        with session(Settings.load()) as spark:
+        settings = Settings.load()
+        with session(settings) as spark:
             steps.start("Generating events")
-            summary = run(spark, options, out_dir, steps.progress)
+            tasks = partitions or parallelism(spark, settings)
+            summary = run(spark, replace(options, partitions=tasks), out_dir, steps.progress)
     if as_json:
         print_json(asdict(summary))
         return

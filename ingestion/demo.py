@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -17,7 +17,7 @@ from ingestion.errors import UsageError
 from ingestion.generate import GenerateOptions, generate
 from ingestion.settings import Settings
 from ingestion.site.write import write
-from ingestion.spark import engine_name, session
+from ingestion.spark import engine_name, parallelism, session
 
 SHOWN_MARTS = ("fct_events", "fct_sessions", "fct_orders", "dim_users", "dim_products")
 
@@ -74,7 +74,8 @@ def _generate_and_ingest(
             dbt.begin(["parse"])
             if not (events / "options.json").exists():
                 steps.start(f"Generating {options.sessions:,} sessions")
-                generate(spark, options, events, steps.progress)
+                tasks = replace(options, partitions=parallelism(spark, settings))
+                generate(spark, tasks, events, steps.progress)
                 (events / "options.json").write_text(_as_json(options))
             batch.ingest(
                 settings, [str(events / "events")], "native", report=steps.start, spark=spark

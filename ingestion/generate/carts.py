@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingestion.generate.catalog import Catalog
-from ingestion.generate.journeys import State
+from ingestion.generate.journeys import State, is_any
 
 # Share of the product interest that stays within the category a session is about.
 FOCUS = 0.7
@@ -78,7 +78,7 @@ def follow_carts(session: Ints, state: Ints) -> tuple[Lines, Lines]:
     In the second result `event` is the session's number. Carts change together: the n-th change
     of every session at once.
     """
-    changes = np.isin(state, (State.ADD, State.REMOVE, State.PURCHASE))
+    changes = is_any(state, State.ADD, State.REMOVE, State.PURCHASE)
     event = np.flatnonzero(changes)
     cart_session, cart, counts = np.unique(session[event], return_inverse=True, return_counts=True)
     ordinal = np.arange(len(event)) - np.repeat(np.cumsum(counts) - counts, counts)

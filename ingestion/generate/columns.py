@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
@@ -24,6 +25,7 @@ ISO_LENGTH = len("2026-01-01T00:00:00.000000Z")
 LONG_LIST = 256
 
 Ints = NDArray[np.int64]
+Codes = NDArray[np.int32] | NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 
@@ -34,7 +36,7 @@ class Coded:
     `values` must not repeat: Parquet then gives up its dictionary.
     """
 
-    codes: NDArray[np.int64]
+    codes: Codes
     values: pa.Array
     is_json: bool = False
 
@@ -50,7 +52,7 @@ class Coded:
         return rendered.take(_nullable(codes))
 
     def _in_use(self) -> tuple[NDArray[np.int32], pa.Array]:
-        codes = self.codes.astype(np.int32)
+        codes = self.codes.astype(np.int32, copy=False)
         if len(self.values) <= LONG_LIST:
             return codes, self.values
         is_used = np.zeros(len(self.values) + 1, bool)  # the last place is that of -1
@@ -160,9 +162,16 @@ class Flags:
 
 def coded(codes: Ints, labels: tuple[str | None, ...]) -> Coded:
     """Return a column by way of a list of labels that may repeat or be None."""
+    place, values = _without_repeats(labels)
+    return Coded(place[codes], values)
+
+
+@lru_cache(maxsize=64)
+def _without_repeats(labels: tuple[str | None, ...]) -> tuple[NDArray[np.int32], pa.Array]:
+    """Return each label's place among the distinct ones, -1 for None and at the end; and these."""
     values = [label for label in dict.fromkeys(labels) if label is not None]
-    place = np.array([values.index(label) if label is not None else -1 for label in labels] + [-1])
-    return Coded(place[codes], pa.array(values or [""], pa.string()))
+    place = [values.index(label) if label is not None else -1 for label in labels] + [-1]
+    return np.array(place, np.int32), pa.array(values or [""], pa.string())
 
 
 Column = Coded | Ids | Times | Money | Integers | Flags
@@ -212,16 +221,23 @@ def _json_string(value: str) -> str:
 
 
 def _nullable(codes: NDArray[np.int32]) -> pa.Array:
-    return pa.array(codes, mask=codes < 0)
+    """Take the codes as they lie, null where below 0."""
+    return pa.Array.from_buffers(
+        pa.int32(), len(codes), [_bitmap(codes >= 0), pa.py_buffer(np.ascontiguousarray(codes))]
+    )
+
+
+def _bitmap(is_valid: Bools) -> pa.Buffer:
+    return pa.py_buffer(np.packbits(is_valid, bitorder="little"))
 
 
 def _decimals(unscaled: Ints, kind: pa.DataType, is_null: Bools) -> pa.Array:
     """Build decimals from 64-bit integers: 128 bits each, the sign in the high half."""
-    halves = np.empty((len(unscaled), 2), np.int64)
-    halves[:, 0] = unscaled
-    halves[:, 1] = unscaled >> 63
-    valid = pa.array(~is_null).buffers()[1]
-    return pa.Array.from_buffers(kind, len(unscaled), [valid, pa.py_buffer(halves)])
+    halves = np.zeros((len(unscaled), 2), np.int64)
+    rows = np.flatnonzero(~is_null)  # few, in most columns
+    halves[rows, 0] = unscaled[rows]
+    halves[rows, 1] = unscaled[rows] >> 63
+    return pa.Array.from_buffers(kind, len(unscaled), [_bitmap(~is_null), pa.py_buffer(halves)])
 
 
 _TWO_DIGITS = np.array([list(b"%02d" % i) for i in range(100)], np.uint8)

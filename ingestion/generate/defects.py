@@ -137,7 +137,7 @@ def deliver(sim: Simulation) -> Delivery:
     own = np.concatenate([events, copies, len(sim.session) + np.arange(len(templates))])
     ids = scramble((sim.block.number << 32) + own, options.seed)
     arrival = received[event]
-    order = np.lexsort((ids, arrival))
+    order = _sorted_places(arrival)
     is_copy = np.repeat([False, True, False], [len(events), len(copies), len(templates)])
     all_defects = np.concatenate([np.full(len(events) + len(copies), -1), defect])
     lead = sim.visitors.skew[sim.visits.visitor[sim.session[event]]]
@@ -152,6 +152,16 @@ def deliver(sim: Simulation) -> Delivery:
         late[order],
         is_stamped[order],
     )
+
+
+def _sorted_places(times: Ints) -> Ints:
+    """Return the places of the times in their order, equal ones as they lie.
+
+    Time and place in one number: numbers are sorted several times as fast as places.
+    """
+    bits = len(times).bit_length()
+    numbers = (times - times.min(initial=YEAR_2150) << bits) + np.arange(len(times))
+    return np.sort(numbers) & ((1 << bits) - 1)
 
 
 def _received(random: np.random.Generator, sim: Simulation, rate: float) -> tuple[Ints, Bools]:

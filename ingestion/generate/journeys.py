@@ -88,10 +88,8 @@ BOT_STEPS: Steps = {
 NEEDS_CART = (S.REMOVE, S.CART, S.CHECKOUT)
 
 SLOTS = 1024  # the resolution of the chances: a step is one look-up in a table of so many slots
-CART_CHANGE = np.zeros(len(State), np.int16)
-CART_CHANGE[[S.ADD, S.REMOVE]] = (1, -1)
-CART_KEPT = np.ones(len(State), np.int16)
-CART_KEPT[S.PURCHASE] = 0
+CART_UNIT = len(State)
+LARGEST_CART = 15  # lines; a state and a cart together fit into one byte
 
 
 def draw_lengths(random: np.random.Generator, segment: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -109,26 +107,34 @@ def walk(
     variant: NDArray[np.int64],
     lengths: NDArray[np.int64],
 ) -> NDArray[np.int64]:
-    """Return the states of all sessions, one session after the other."""
+    """Return the states of all sessions, one session after the other.
+
+    A place in the table is a chain (segment and variant), the cart, the state, and the slot drawn.
+    """
     table = _next_states()
     order = np.argsort(-lengths, kind="stable")
     walking = np.searchsorted(-lengths[order], -np.arange(lengths.max()), side="left")
     offsets = np.concatenate([[0], np.cumsum(walking)])
-    draws = random.integers(0, SLOTS, offsets[-1], dtype=np.int32)
-    states = np.empty(offsets[-1], np.uint8)
-    chain = ((segment * 2 + variant)[order] * 2 * len(State)).astype(np.int32)
+    chain = (segment * 2 + variant)[order] * (LARGEST_CART + 1) * CART_UNIT * SLOTS
+    place = chain.astype(np.int32)[step_numbers(walking)]
+    place += random.integers(0, SLOTS, offsets[-1], dtype=np.int32)
+    found = np.empty(offsets[-1], np.uint8)
     state = np.full(len(order), State.START, np.uint8)
-    cart = np.zeros(len(order), np.int16)
-    for step, count in enumerate(walking.tolist()):
-        at, cart = offsets[step], cart[:count]
-        row = chain[:count] + (cart > 0) * np.int32(len(State)) + state[:count]
-        state = table.take(row * np.int32(SLOTS) + draws[at : at + count])
-        states[at : at + count] = state
-        cart = (cart + CART_CHANGE.take(state)) * CART_KEPT.take(state)
+    for begin, count in zip(offsets.tolist(), walking.tolist(), strict=False):
+        at = np.multiply(state[:count], SLOTS, dtype=np.int32)
+        at += place[begin : begin + count]
+        state = table.take(at, out=found[begin : begin + count], mode="clip")
     rank = np.empty(len(order), np.int64)
     rank[order] = np.arange(len(order))
-    place = offsets[step_numbers(lengths)] + np.repeat(rank, lengths)
-    return np.asarray(states[place], np.int64)
+    states = found[offsets[step_numbers(lengths)] + np.repeat(rank, lengths)] % CART_UNIT
+    return np.asarray(states, np.int64)
+
+
+def is_any(state: NDArray[np.int64], *states: State) -> NDArray[np.bool_]:
+    """Say which states are among the given ones."""
+    is_given = np.zeros(len(State), bool)
+    is_given[list(states)] = True
+    return is_given[state]
 
 
 def step_numbers(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -165,23 +171,35 @@ def _gap_quantiles() -> NDArray[np.int64]:
 
 @lru_cache(maxsize=1)
 def _next_states() -> NDArray[np.uint8]:
-    """The look-up table: row (segment, variant, has cart, state), one next state per slot."""
+    """The look-up table: row (segment, variant, cart, state), one next cart and state per slot."""
+    kinds = [(segment, variant) for segment in range(SEGMENT_COUNT) for variant in range(2)]
     rows = []
-    for segment in range(SEGMENT_COUNT):
-        for variant in range(2):
-            for has_cart in (False, True):
-                rows += [_row(segment, variant, has_cart, state) for state in State]
-    return np.concatenate(rows)
+    for cart in range(LARGEST_CART + 1):
+        if cart <= 1 or cart == LARGEST_CART:  # in between, the chances are those of one line
+            states = np.stack([[_row(*kind, cart, state) for state in State] for kind in kinds])
+        rows.append(_with_cart(cart).take(states))
+    return np.stack(rows, axis=1).ravel()
 
 
-def _row(segment: int, variant: int, has_cart: bool, state: State) -> NDArray[np.uint8]:
+def _with_cart(cart: int) -> NDArray[np.uint8]:
+    """Return each state together with the cart after it."""
+    after = np.full(len(State), cart)
+    after[[State.ADD, State.REMOVE, State.PURCHASE]] = (
+        min(cart + 1, LARGEST_CART),
+        max(cart - 1, 0),
+        0,
+    )
+    return (after * CART_UNIT + np.arange(len(State))).astype(np.uint8)
+
+
+def _row(segment: int, variant: int, cart: int, state: State) -> NDArray[np.uint8]:
     chances = dict((BOT_STEPS if segment == BOT else STEPS).get(state, {S.HOME: 1.0}))
     if segment <= STRANGER and S.ADD in chances:
         _raise_chance(chances, S.ADD, APPETITE[segment])
     if variant == 1 and S.PURCHASE in chances:
         _raise_chance(chances, S.PURCHASE, 1 + EXPERIMENT_LIFT)
-    if not has_cart:
-        chances = {s: c for s, c in chances.items() if s not in NEEDS_CART} or {S.HOME: 1.0}
+    barred = {0: NEEDS_CART, LARGEST_CART: (S.ADD,)}.get(cart, ())
+    chances = {s: c for s, c in chances.items() if s not in barred} or {S.HOME: 1.0}
     ends = np.rint(np.cumsum(list(chances.values())) / sum(chances.values()) * SLOTS)
     counts = np.diff(np.concatenate([[0], ends])).astype(int)
     return np.repeat(np.array(list(chances), np.uint8), counts)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from pyarrow import csv
 
 from ingestion.generate.options import GenerateOptions, random_for
+from ingestion.generate.timeline import DAY_MS, timeline
 
 # Name, share of the people, and visits relative to each other.
 SEGMENTS = (
@@ -44,6 +46,8 @@ COUNTRY_CODES = tuple(code for code, _, _, _ in COUNTRIES)
 LANGUAGES = tuple(language for _, _, language, _ in COUNTRIES)
 COUNTRY_SHARES: NDArray[np.float64] = np.cumsum([share for _, share, _, _ in COUNTRIES])
 
+# All that is asked of Faker: it loads every other kind of word as well, and slowly.
+POOL_PROVIDERS = ["faker.providers.person", "faker.providers.address"]
 POOL_NAMES = 80  # names and cities asked of Faker per country, then combined
 SIGNUP_DAYS = 730  # people signed up at most this long before the period, some within it
 PEOPLE_A_CHUNK = 4_096  # the random numbers are drawn per chunk, so any block can find its people
@@ -51,19 +55,23 @@ PEOPLE_A_CHUNK = 4_096  # the random numbers are drawn per chunk, so any block c
 
 @dataclass(frozen=True)
 class People:
-    """Consecutive known users; `activity` is how often they come, relative to each other."""
+    """Consecutive known users; `activity` is how often they come, relative to each other.
+
+    `signup` is a busy time: below 0 before the period, and nobody visits who is yet to sign up.
+    """
 
     segment: NDArray[np.int64]
     country: NDArray[np.int64]
     activity: NDArray[np.float64]
-    signup_day: NDArray[np.int64]
+    signup: NDArray[np.float64]
 
     def __getitem__(self, rows: slice) -> People:
         return People(
-            self.segment[rows], self.country[rows], self.activity[rows], self.signup_day[rows]
+            self.segment[rows], self.country[rows], self.activity[rows], self.signup[rows]
         )
 
 
+@lru_cache(maxsize=4)
 def user_ids(first: int, end: int) -> pa.Array:
     """Return the user ids of the people numbered from `first` until before `end`."""
     return pa.array([f"U{number + 1:07d}" for number in range(first, end)], pa.string())
@@ -85,12 +93,13 @@ def people(options: GenerateOptions, first: int, end: int) -> People:
         segment=np.concatenate([chunk.segment for chunk in chunks]),
         country=np.concatenate([chunk.country for chunk in chunks]),
         activity=np.concatenate([chunk.activity for chunk in chunks]),
-        signup_day=np.concatenate([chunk.signup_day for chunk in chunks]),
+        signup=np.concatenate([chunk.signup for chunk in chunks]),
     )
     skipped = first // PEOPLE_A_CHUNK * PEOPLE_A_CHUNK
     return joined[first - skipped : end - skipped]
 
 
+@lru_cache(maxsize=4)
 def _chunk(options: GenerateOptions, number: int) -> People:
     random = random_for(options.seed, "people", str(number))
     shares = np.cumsum([share for _, share, _ in SEGMENTS])
@@ -100,7 +109,7 @@ def _chunk(options: GenerateOptions, number: int) -> People:
         segment=segment,
         country=draw_countries(random, PEOPLE_A_CHUNK),
         activity=visits * random.gamma(ACTIVITY_SHAPE, 1 / ACTIVITY_SHAPE, PEOPLE_A_CHUNK),
-        signup_day=random.integers(-SIGNUP_DAYS, options.days, PEOPLE_A_CHUNK),
+        signup=random.uniform(-SIGNUP_DAYS / options.days, 1, PEOPLE_A_CHUNK),
     )
 
 
@@ -138,10 +147,19 @@ def _people_table(
             "email": emails,
             "city": cities,
             "country": [COUNTRY_CODES[country] for country in chunk.country.tolist()],
-            "signup_date": [date.fromordinal(start + d) for d in chunk.signup_day.tolist()],
+            "signup_date": [date.fromordinal(start + day) for day in _signup_days(options, chunk)],
             "segment": [SEGMENT_NAMES[segment] for segment in chunk.segment.tolist()],
         }
     )
+
+
+def _signup_days(options: GenerateOptions, chunk: People) -> list[int]:
+    """Return the day of the period on which each signed up; it is negative before it."""
+    line = timeline(options)
+    within = (line.at(chunk.signup) - line.start) // DAY_MS
+    before = np.floor(chunk.signup * options.days).astype(np.int64)
+    days: list[int] = np.where(chunk.signup < 0, before, within).tolist()
+    return days
 
 
 def _name_pools(seed: int) -> list[dict[str, list[str]]]:
@@ -150,7 +168,7 @@ def _name_pools(seed: int) -> list[dict[str, list[str]]]:
 
     pools = []
     for *_, locale in COUNTRIES:
-        fake = Faker(locale)
+        fake = Faker(locale, providers=POOL_PROVIDERS)
         fake.seed_instance(seed)
         pools.append(
             {

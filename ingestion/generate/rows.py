@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ingestion.contract.events import ITEM_COLUMNS, SOURCE_COLUMNS
@@ -24,7 +25,7 @@ from ingestion.generate.columns import (
     scramble,
 )
 from ingestion.generate.defects import REPEATED_LINE, Delivery, break_columns
-from ingestion.generate.journeys import State, step_numbers
+from ingestion.generate.journeys import State, is_any, step_numbers
 from ingestion.generate.orders import COUPONS
 from ingestion.generate.pages import EVENT_TYPE_OF_STATE, page_columns
 from ingestion.generate.people import COUNTRY_CODES, LANGUAGES, user_ids
@@ -120,10 +121,8 @@ def _traffic(sim: Simulation, event: Ints) -> dict[str, Column]:
     is_landing = (sim.step[event] == 0) & (sim.state[event] != S.REFUND)
     touch = np.where(is_landing, sim.touch[session], -1)
     has_click = np.array([t.click_prefix is not None for t in TOUCHES] + [False])[touch]
-    clicks = [
-        f"{TOUCHES[t].click_prefix or ''}{session_id}"
-        for t, session_id in zip(sim.touch.tolist(), session_ids(sim).to_pylist(), strict=True)
-    ]
+    prefixes = pa.array([t.click_prefix or "" for t in TOUCHES]).take(pa.array(sim.touch))
+    clicks = pc.binary_join_element_wise(prefixes, session_ids(sim), "")
     return {
         "referrer": coded(touch, tuple(t.referrer for t in TOUCHES)),
         "utm_source": coded(touch, tuple(t.source for t in TOUCHES)),
@@ -131,7 +130,7 @@ def _traffic(sim: Simulation, event: Ints) -> dict[str, Column]:
         "utm_campaign": coded(touch, tuple(t.campaign for t in TOUCHES)),
         "utm_term": coded(touch, tuple(t.term for t in TOUCHES)),
         "utm_content": coded(touch, tuple(t.content for t in TOUCHES)),
-        "click_id": Coded(np.where(has_click, session, -1), pa.array(clicks)),
+        "click_id": Coded(np.where(has_click, session, -1), clicks),
     }
 
 
@@ -166,7 +165,7 @@ def _money(sim: Simulation, event: Ints) -> dict[str, Column]:
     refunded = np.append(sim.refunds.amount, 0)
     total[is_refund] = refunded[event[is_refund] - (len(sim.session) - len(sim.refunds))]
     coupon = np.append(sim.orders.coupon, -1)[order]
-    has_items = np.isin(state, (S.CLICK, S.VIEW, S.ADD, S.REMOVE)) | has_order
+    has_items = is_any(state, S.CLICK, S.VIEW, S.ADD, S.REMOVE) | has_order
     return {
         "order_total": Money(total, ~has_order),
         "tax": amounts(sim.orders.tax),
@@ -179,7 +178,7 @@ def _money(sim: Simulation, event: Ints) -> dict[str, Column]:
 
 def _items(sim: Simulation, delivery: Delivery) -> Items:
     """Clicks, views and additions have one item of their own; the others the cart's lines."""
-    has_own = np.isin(sim.state, (S.CLICK, S.VIEW, S.ADD))
+    has_own = is_any(sim.state, S.CLICK, S.VIEW, S.ADD)
     in_lines = np.bincount(sim.lines.event, minlength=len(sim.state))
     per_event = np.where(has_own, 1, in_lines)
     first = np.cumsum(per_event) - per_event

@@ -83,8 +83,10 @@ def generate(
     check_replaceable(out)
     fresh = begin(out, "events", "truth", PARTS)
     catalog(options).write(fresh / "catalog.csv")
-    write_people(options, fresh / "people.csv")
-    counts = _run_blocks(spark, options, fresh, on_progress)
+    with ThreadPoolExecutor(1) as pool:  # the people's names take as long as some blocks
+        names = pool.submit(write_people, options, fresh / "people.csv")
+        counts = _run_blocks(spark, options, fresh, on_progress)
+        names.result()
     _join_truth(fresh, options.block_count)
     summary = _summary(options, counts)
     text = json.dumps(summary, indent=2, ensure_ascii=False) + "\n"
@@ -180,16 +182,20 @@ def write_block(block: Block, fresh: Path) -> Counts:
 
 def _join_truth(fresh: Path, block_count: int) -> None:
     """Join the blocks' parts, in their order, to one Parquet file per kind."""
-    for kind in TABLES:
-        writer = None
-        for first in range(0, block_count, BLOCKS_A_ROW_GROUP):
-            numbers = range(first, min(first + BLOCKS_A_ROW_GROUP, block_count))
-            table = pa.concat_tables([_part(fresh, kind, number) for number in numbers])
-            path = fresh / "truth" / f"{kind}.parquet"
-            writer = writer or pq.ParquetWriter(path, table.schema, compression="zstd")
-            writer.write_table(table)
-        if writer:
-            writer.close()
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda kind: _join_kind(fresh, kind, block_count), TABLES))
+
+
+def _join_kind(fresh: Path, kind: str, block_count: int) -> None:
+    writer = None
+    for first in range(0, block_count, BLOCKS_A_ROW_GROUP):
+        numbers = range(first, min(first + BLOCKS_A_ROW_GROUP, block_count))
+        table = pa.concat_tables([_part(fresh, kind, number) for number in numbers])
+        path = fresh / "truth" / f"{kind}.parquet"
+        writer = writer or pq.ParquetWriter(path, table.schema, compression="zstd")
+        writer.write_table(table)
+    if writer:
+        writer.close()
 
 
 def _part(fresh: Path, kind: str, number: int) -> pa.Table:

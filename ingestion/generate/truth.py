@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ingestion.generate.columns import (
     Coded,
+    Codes,
     Ids,
     Money,
     Times,
@@ -22,7 +23,7 @@ from ingestion.generate.columns import (
     scramble,
 )
 from ingestion.generate.defects import DEFECTS, Delivery
-from ingestion.generate.journeys import State
+from ingestion.generate.journeys import State, is_any
 from ingestion.generate.orders import COUPONS
 from ingestion.generate.pages import EVENT_TYPE_OF_STATE
 from ingestion.generate.people import user_ids
@@ -62,7 +63,7 @@ def _user_of_event(sim: Simulation, event: Ints) -> pa.Array:
     return _strings(np.where(sim.is_logged_in[event], person, -1), user_ids(first, end))
 
 
-def _strings(codes: Ints, values: pa.Array) -> pa.Array:
+def _strings(codes: Codes, values: pa.Array) -> pa.Array:
     return Coded(codes, values).arrow().dictionary_decode()
 
 
@@ -78,9 +79,11 @@ def _event_ids(sim: Simulation, event: Ints) -> pa.Array:
     return hexadecimal(scramble((sim.block.number << 32) + event, sim.block.options.seed))
 
 
-def _count(sim: Simulation, *states: State) -> Ints:
-    """Return how many events of these states each session has."""
-    return np.bincount(sim.session[np.isin(sim.state, states)], minlength=len(sim.visits))
+def _counts(sim: Simulation) -> Ints:
+    """Return how many events of each state (a row each) each session has."""
+    places = sim.state * len(sim.visits) + sim.session
+    counts = np.bincount(places, minlength=len(State) * len(sim.visits))
+    return counts.reshape(len(State), len(sim.visits))
 
 
 def left_in_cart(sim: Simulation) -> Ints:
@@ -92,13 +95,14 @@ def left_in_cart(sim: Simulation) -> Ints:
 
 
 def _sessions(sim: Simulation) -> pa.Table:
-    counts = np.bincount(sim.session, minlength=len(sim.visits))
+    of_state = _counts(sim)
+    counts = of_state.sum(axis=0)
     first = np.cumsum(counts) - counts
     last = first + counts - 1
     kept = np.flatnonzero(sim.is_kept)
     shown = kept[np.lexsort((sim.visits.start[kept], sim.visits.visitor[kept]))]
     event_ts, visitor = _event_ts(sim), sim.visits.visitor[shown]
-    adds, buys = _count(sim, State.ADD), _count(sim, State.PURCHASE)
+    adds, buys = of_state[State.ADD], of_state[State.PURCHASE]
     touch = coded(sim.touch[shown], tuple(touch.channel for touch in TOUCHES))
     return pa.table(
         {
@@ -108,15 +112,15 @@ def _sessions(sim: Simulation) -> pa.Table:
             "session_start": _times(event_ts[first[shown]]),
             "session_end": _times(event_ts[last[shown]]),
             "event_count": counts[shown],
-            "product_view_count": _count(sim, State.VIEW)[shown],
+            "product_view_count": of_state[State.VIEW][shown],
             "add_to_cart_count": adds[shown],
             "order_count": buys[shown],
             "is_bot": sim.visitors.is_truly_bot[visitor],
             "channel": _strings(touch.codes, touch.values),
             "has_cart": adds[shown] > 0,
-            "has_checkout": _count(sim, State.CHECKOUT)[shown] > 0,
+            "has_checkout": of_state[State.CHECKOUT][shown] > 0,
             "has_purchase": buys[shown] > 0,
-            "is_refund": _count(sim, State.REFUND)[shown] > 0,
+            "is_refund": of_state[State.REFUND][shown] > 0,
             "is_abandoned": (adds[shown] > 0) & (buys[shown] == 0),
             "cart_amount": _amounts(left_in_cart(sim)[shown]),
         }
@@ -126,7 +130,7 @@ def _sessions(sim: Simulation) -> pa.Table:
 def _orders(sim: Simulation) -> pa.Table:
     orders, event = sim.orders, sim.orders.event
     count = len(event)
-    is_purchase = np.isin(sim.state, (State.PURCHASE, State.RELOAD))
+    is_purchase = is_any(sim.state, State.PURCHASE, State.RELOAD)
     line_count = np.bincount(sim.lines.event, minlength=len(sim.state))[event]
     refunded = np.zeros(count, np.int64)
     refunded[sim.refunds.order] = sim.refunds.amount
@@ -190,7 +194,8 @@ def block_counts(sim: Simulation, delivery: Delivery) -> Counts:
     kept, visitor = sim.is_kept, sim.visits.visitor
     is_bot = sim.visitors.is_truly_bot[visitor] & kept
     is_human = ~sim.visitors.is_truly_bot[visitor] & kept
-    adds, buys = _count(sim, State.ADD) > 0, _count(sim, State.PURCHASE) > 0
+    of_state = _counts(sim)
+    adds, buys = of_state[State.ADD] > 0, of_state[State.PURCHASE] > 0
     abandoned = is_human & adds & ~buys
     seen = np.unique(visitor[kept])
     is_seen_bot = sim.visitors.is_truly_bot[seen]

@@ -2,6 +2,10 @@
 
 Known users, strangers and bots are *actors*. A known user has one to three devices, and each is a
 visitor; a stranger or a bot is one visitor.
+
+The period is a window on a shop that was open before it and stays so. Visits that fall after its
+end are not seen; at its beginning come those of actors who were there before. So every day has the
+sessions of its traffic, however long actors wait between theirs.
 """
 
 from __future__ import annotations
@@ -12,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingestion.generate.options import Block
-from ingestion.generate.people import SEGMENT_NAMES, draw_countries, people
+from ingestion.generate.people import SEGMENT_NAMES, People, draw_countries, people
 from ingestion.generate.timeline import Timeline
 from ingestion.generate.traffic import (
     DECLARED_BOT_DEVICE,
@@ -24,7 +28,7 @@ from ingestion.generate.traffic import (
 # strangers' one-off visits, over 80 % of all visitors have one session (measured on real shops).
 KNOWN_SESSION_SHARE = 0.3
 MOST_SESSIONS_PER_PERSON = 5
-# A stranger's sessions: one with 93 %, two with 5 %, three with 2 %.
+# A stranger's sessions, within the period or not: one with 93 %, two with 5 %, three with 2 %.
 STRANGER_SESSIONS = (0.93, 0.98, 1.0)
 # A known user's devices: one with 62 %, two with 30 %, three with 8 %.
 PERSON_DEVICES = (0.62, 0.92, 1.0)
@@ -33,6 +37,8 @@ SHARED_DEVICE_SHARE = 0.03  # people whose first device is that of the person be
 # Days from an actor's first session to each further one: log-normal, so most return soon.
 RETURN_MEDIAN_DAYS = 2.0
 RETURN_SIGMA = 2.2
+# Share of a segment's people, those with the fewest visits, who may also come from before.
+QUIETEST_SHARE = 1 / 3
 
 STRANGER = len(SEGMENT_NAMES)
 BOT = STRANGER + 1
@@ -76,23 +82,30 @@ def plan_visits(block: Block, line: Timeline) -> tuple[Visitors, Visits]:
     random = block.random("visits")
     first, end = block.people
     known = people(block.options, first, end)
+    segment, counts = _actors(random, block, known)
+    busy_time, lap = _busy_times(random, known, counts, block.options.days)
+    actor = np.repeat(np.arange(len(counts)), counts)
+    actor = np.where(lap > 0, _those_before(known, counts, actor, lap), actor)
+    keys, visitor = np.unique(_visitor_key(random, actor, end - first), return_inverse=True)
+    kind = np.append(segment, STRANGER)[np.minimum(actor, len(segment))]
+    person = np.where(actor < end - first, actor + first, -1)
+    starts = line.at(busy_time)
+    order = np.lexsort((starts, visitor))
+    visits = Visits(visitor[order], person[order], kind[order], starts[order])
+    owner = np.where(keys < (end - first) * MOST_DEVICES, keys // MOST_DEVICES, -1)
+    is_truly_bot = np.zeros(len(keys), bool)
+    is_truly_bot[visitor[kind == BOT]] = True
+    return _visitors(block, first, owner, known.country, is_truly_bot), visits
+
+
+def _actors(random: np.random.Generator, block: Block, known: People) -> tuple[Ints, Ints]:
+    """Return each actor's segment and sessions: the block's people, strangers, then bots."""
     person_sessions = _person_sessions(random, block, known.activity)
     stranger_sessions = _stranger_sessions(random, block.session_count - person_sessions.sum())
     bot_count = _bot_count(random, block, person_sessions, stranger_sessions)
+    others = np.repeat([STRANGER, BOT], [len(stranger_sessions), bot_count])
     counts = np.concatenate([person_sessions, stranger_sessions, np.ones(bot_count, np.int64)])
-    kinds = (end - first, len(stranger_sessions), bot_count)
-    actor_segment = np.concatenate(
-        [known.segment, np.full(kinds[1], STRANGER), np.full(kinds[2], BOT)]
-    )
-    actor = np.repeat(np.arange(len(counts)), counts)
-    keys, visitor = np.unique(_visitor_key(random, actor, end - first), return_inverse=True)
-    starts = line.at(_busy_times(random, counts, block.options.days))
-    order = np.lexsort((starts, visitor))
-    person = np.where(actor < end - first, actor + first, -1)
-    visits = Visits(visitor[order], person[order], actor_segment[actor][order], starts[order])
-    owner = np.where(keys < (end - first) * MOST_DEVICES, keys // MOST_DEVICES, -1)
-    is_truly_bot = keys >= (end - first) * MOST_DEVICES + kinds[1]
-    return _visitors(block, first, owner, known.country, is_truly_bot), visits
+    return np.concatenate([known.segment, others]), counts
 
 
 def _person_sessions(
@@ -135,15 +148,40 @@ def _visitor_key(random: np.random.Generator, actor: Ints, person_count: int) ->
     return np.where(is_known, owner * MOST_DEVICES + device.astype(np.int64), stranger_key)
 
 
-def _busy_times(random: np.random.Generator, counts: Ints, days: int) -> NDArray[np.float64]:
-    """Draw each session's moment: the first anywhere in the period, the others after it."""
-    first = np.repeat(random.random(len(counts)), counts)
-    is_first = np.zeros(len(first), bool)
+def _busy_times(
+    random: np.random.Generator, known: People, counts: Ints, days: int
+) -> tuple[NDArray[np.float64], Ints]:
+    """Draw each session's moment, and its lap: how often the period had ended before it.
+
+    Who signs up within the period begins then, everyone else anywhere in it.
+    """
+    begun = random.random(len(counts))
+    is_new = np.flatnonzero(known.signup >= 0)
+    begun[is_new] = known.signup[is_new]
+    is_first = np.zeros(counts.sum(), bool)
     is_first[(np.cumsum(counts) - counts)[counts > 0]] = True
-    wait = RETURN_MEDIAN_DAYS * np.exp(RETURN_SIGMA * random.standard_normal(len(first))) / days
-    later = first + np.where(is_first, 0, wait)
-    anywhere_left = first + (1 - first) * random.random(len(first))
-    return np.where(later < 1, later, anywhere_left)
+    wait = RETURN_MEDIAN_DAYS * np.exp(RETURN_SIGMA * random.standard_normal(len(is_first))) / days
+    lap, moment = np.divmod(np.repeat(begun, counts) + np.where(is_first, 0, wait), 1)
+    return moment, lap.astype(np.int64)
+
+
+def _those_before(known: People, counts: Ints, actor: Ints, lap: Ints) -> Ints:
+    """Return who visits at the beginning in place of an actor who would after the end.
+
+    In place of a known user it is one of the same segment who signed up before the period and has
+    few visits in it (a stranger, should there be none), in place of a stranger another one. What
+    one actor lost by the same lap comes from one actor: the waits between sessions stay.
+    """
+    before = actor + lap * len(counts)
+    customers = np.flatnonzero(known.signup < 0)
+    customers = customers[np.lexsort((counts[customers], known.segment[customers]))]
+    row = np.flatnonzero(actor < len(known.segment))
+    segments, segment = known.segment[customers], known.segment[actor[row]]
+    first = np.searchsorted(segments, segment, side="left")
+    quietest = np.ceil(QUIETEST_SHARE * (np.searchsorted(segments, segment, side="right") - first))
+    row, first, quietest = (a[quietest > 0] for a in (row, first, quietest.astype(np.int64)))
+    before[row] = customers[first + (actor[row] + lap[row]) % quietest]
+    return before
 
 
 def _visitors(

@@ -16,15 +16,16 @@ import pytest
 
 from ingestion.contract.events import EVENT_TYPES, ITEM_COLUMNS, SOURCE_COLUMNS
 from ingestion.errors import UsageError
+from ingestion.generate import journeys
 from ingestion.generate.catalog import catalog
 from ingestion.generate.defects import DEFECTS, deliver
 from ingestion.generate.folder import check_replaceable
 from ingestion.generate.journeys import GAP_P50_SECONDS, GAP_P90_SECONDS, State, draw_elapsed
 from ingestion.generate.options import Block, Format, GenerateOptions
-from ingestion.generate.people import write_people
+from ingestion.generate.people import SEGMENT_NAMES, write_people
 from ingestion.generate.rows import build_rows
 from ingestion.generate.simulate import Simulation, simulate
-from ingestion.generate.timeline import LEAST_PAUSE_MS, MINUTE_MS, spread, timeline
+from ingestion.generate.timeline import DAY_MS, LEAST_PAUSE_MS, MINUTE_MS, spread, timeline
 from ingestion.generate.truth import TABLES, block_counts, truth_tables
 from ingestion.generate.visits import BOT, STRANGER
 from ingestion.generate.write import CODED_COLUMNS, EVENT_SCHEMA, write_rows
@@ -176,6 +177,48 @@ def test_weekends_are_quieter_and_the_shop_grows() -> None:
     assert per_day[42:].sum() > 1.1 * per_day[:42].sum()
 
 
+def test_every_day_has_the_sessions_of_its_traffic(blocks: list[Simulation]) -> None:
+    line = timeline(SHOP)
+    starts = np.concatenate([sim.visits.start[sim.visits.segment != BOT] for sim in blocks])
+    is_known = np.concatenate([sim.visits.person[sim.visits.segment != BOT] >= 0 for sim in blocks])
+    day = (starts - line.start) // DAY_MS
+    traffic = np.diff(line.cumulated[::24]) * len(starts)
+    for span in (range(10), range(SHOP.days - 10, SHOP.days)):
+        here = np.isin(day, span)
+        assert here.sum() == pytest.approx(traffic[span].sum(), rel=0.07)
+        assert is_known[here].mean() == pytest.approx(is_known.mean(), abs=0.03)
+    assert day.max() <= SHOP.days
+
+
+def test_returns_thin_out_with_the_time_since_the_first_visit(blocks: list[Simulation]) -> None:
+    lags = []
+    for sim in blocks:
+        first = np.full(len(sim.visitors), np.iinfo(np.int64).max)
+        np.minimum.at(first, sim.visits.visitor, sim.visits.start)
+        lags.append((sim.visits.start - first[sim.visits.visitor]) // DAY_MS)
+    lag = np.concatenate(lags)
+    returns = np.histogram(lag, bins=[1, 8, 15, 30, 45, 60, 75, SHOP.days])[0]
+    per_day = returns / np.array([7, 7, 15, 15, 15, 15, 15])
+    assert (np.diff(per_day) < 0).all()
+    assert returns[-1] > 0
+
+
+def test_nobody_visits_who_is_yet_to_sign_up(blocks: list[Simulation], tmp_path: Path) -> None:
+    write_people(SHOP, tmp_path / "people.csv")
+    signed_up = pd.read_csv(tmp_path / "people.csv").signup_date.astype("datetime64[ms]")
+    first_visit = np.full(SHOP.people, np.iinfo(np.int64).max)
+    for sim in blocks:
+        is_known = sim.visits.person >= 0
+        np.minimum.at(first_visit, sim.visits.person[is_known], sim.visits.start[is_known])
+    has_come = first_visit < np.iinfo(np.int64).max
+    since = (first_visit - signed_up.astype(np.int64).to_numpy())[has_come]
+    is_new = (signed_up >= pd.Timestamp(SHOP.start_date)).to_numpy()[has_come]
+    assert since.min() >= 0
+    assert is_new.sum() > 100
+    assert (since[is_new] < DAY_MS).mean() > 0.95
+    assert signed_up.max() < pd.Timestamp(SHOP.end_date)
+
+
 def test_sessions_are_moved_apart_and_never_back() -> None:
     line = timeline(SHOP)
     starts = line.start + np.array([0, 10, 20, 5])
@@ -234,6 +277,24 @@ def test_variant_b_converts_better_by_about_the_planted_lift() -> None:
             purchases[v] += (at_payment & follows).sum()
     rate = purchases / payments
     assert rate[1] / rate[0] == pytest.approx(1.25, abs=0.05)
+
+
+def test_a_cart_takes_no_more_lines_than_it_has_room_for(
+    monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    monkeypatch.setitem(journeys.STEPS, State.VIEW, {State.ADD: 0.4, State.VIEW: 0.6})
+    monkeypatch.setitem(journeys.STEPS, State.ADD, {State.VIEW: 0.9, State.REMOVE: 0.1})
+    monkeypatch.setitem(journeys.STEPS, State.REMOVE, {State.VIEW: 1.0})
+    journeys._next_states.cache_clear()
+    request.addfinalizer(journeys._next_states.cache_clear)
+    segment, variant = np.full(50, SEGMENT_NAMES.index("loyal")), np.zeros(50, np.int64)
+    lengths = np.full(50, 200)
+    states = journeys.walk(np.random.default_rng(3), segment, variant, lengths).reshape(50, 200)
+    change = (states == State.ADD) * 1 - (states == State.REMOVE) * 1
+    lines = np.cumsum(change, axis=1)
+    assert lines.min() == 0
+    assert lines.max() == journeys.LARGEST_CART
+    assert (states == State.ADD).any(axis=1).all()
 
 
 def test_a_purchase_holds_what_was_added_and_not_removed(blocks: list[Simulation]) -> None:
@@ -407,8 +468,10 @@ def test_rows_lie_in_delivery_order_with_late_ones_among_them(form: Format) -> N
     options = GenerateOptions(sessions=2_400, people=240, format=form, **DIRTY)
     sim = simulate(Block(options, 0), catalog(options))
     delivery = deliver(sim)
-    order = np.lexsort((delivery.event_id, delivery.received_at))
-    assert np.array_equal(order, np.arange(len(order)))
+    assert (np.diff(delivery.received_at) >= 0).all()
+    first = np.unique(delivery.event_id, return_index=True)[1]
+    assert not delivery.is_copy[first].any()
+    assert delivery.is_copy.sum() == len(delivery.event) - len(first) > 10
     late_by = delivery.received_at - sim.time[delivery.event]
     assert delivery.is_late.sum() > 50
     assert (late_by[delivery.is_late] >= 2 * 3_600_000).all()
