@@ -38,7 +38,8 @@ def read_apart(
 ) -> Iterator[pa.RecordBatch]:
     """Yield what `read_splits` does; a process reads it, ahead by what a pipe holds.
 
-    Raises OSError, in one line, where the process fails or is killed.
+    It ends when nobody takes the rest, as the pipe is closed then. Raises OSError, in one line,
+    where it fails or is killed.
     """
     pipe, broken = subprocess.PIPE, None
     with subprocess.Popen(
@@ -52,9 +53,6 @@ def read_apart(
             yield from _batches(answer)
         except (OSError, pa.ArrowInvalid) as error:  # it ended early, maybe within a batch
             broken = error
-        except GeneratorExit:  # nobody wants the rest
-            process.kill()
-            raise
         last_words = said.read().decode(errors="replace").splitlines()[-1:]
     if process.returncode or broken:
         reason = last_words[0] if last_words else f"exit code {process.returncode}"
