@@ -7,13 +7,15 @@ flagged, and never takes a neighbour with it.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
-from pyspark.sql import DataFrame, SparkSession
 
 from ingestion.contract.events import Column
 from ingestion.files import InputFile, Split
+from ingestion.readers.apart import is_worth_a_process, read_apart
 from ingestion.readers.csv_lines import read_csv
 from ingestion.readers.hashing import Hashing
 from ingestion.readers.json_rows import json_object, read_json_array, read_jsonl
@@ -21,6 +23,9 @@ from ingestion.readers.nested import head_of, taken_out
 from ingestion.readers.parquet_rows import parquet_types, read_parquet
 from ingestion.readers.rows import ROW_COLUMNS, ROW_NAMES, as_text, json_text
 from ingestion.readers.tsv_lines import read_tsv
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
 
 __all__ = [
     "ROW_NAMES",
@@ -32,6 +37,7 @@ __all__ = [
     "parquet_types",
     "read",
     "read_split",
+    "read_splits",
 ]
 
 
@@ -96,14 +102,25 @@ def balance(splits: list[Split], partitions: int) -> list[list[Split]]:
 def _read_bins(
     bins: list[list[Split]], types: dict[str, str], hashing: Hashing | None
 ) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    asking = os.getpid()
+
     def read_task(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        is_thread = os.getpid() == asking
         for batch in batches:
-            for number in batch.column(0).to_pylist():
-                for split in bins[number]:
-                    for rows in read_split(split, types):
-                        yield hashing.applied(rows) if hashing else rows
+            for splits in (bins[number] for number in batch.column(0).to_pylist()):
+                is_apart = is_thread and is_worth_a_process(splits)
+                yield from (read_apart if is_apart else read_splits)(splits, types, hashing)
 
     return read_task
+
+
+def read_splits(
+    splits: list[Split], types: dict[str, str], hashing: Hashing | None
+) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of the splits, people's ids hashed if asked."""
+    for split in splits:
+        for rows in read_split(split, types):
+            yield hashing.applied(rows) if hashing else rows
 
 
 def read_split(split: Split, types: dict[str, str]) -> Iterator[pa.RecordBatch]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,9 @@ import pytest
 from ingestion.adapters import adapter_for
 from ingestion.contract.rules import rules_of
 from ingestion.errors import InputError, UsageError
+from ingestion.readers import apart
+from ingestion.settings import Settings
+from ingestion.spark import engine_name
 
 Judge = Callable[..., list[dict[str, Any]]]
 
@@ -55,6 +59,21 @@ def test_an_unparsable_line_keeps_its_text_and_its_neighbours(judge: Judge, even
     rows = judge(f'{good}\n{{"event_id": "e2",\n{good.replace("e1", "e3")}\n')
     assert [row["reasons"] for row in rows] == [[], ["unparsable_row"], []]
     assert rows[1]["record"] == '{"event_id": "e2",'
+
+
+@pytest.mark.both_engines
+def test_long_text_gives_the_same_rows_as_short_text(
+    judge: Judge, event: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """GIVEN a bad line between good ones WHEN threads have it read THEN processes do, the same."""
+    text = f'{json.dumps(event())}\n{{"event_id":\n{json.dumps(event(event_id="e2"))}\n'
+    short = judge(text)
+    mark = tmp_path / "a process began"
+    monkeypatch.setattr(apart, "BYTES_WORTH_A_PROCESS", 1)
+    monkeypatch.setattr(apart, "PROGRAM", f"open({str(mark)!r}, 'w').close(); {apart.PROGRAM}")
+    assert judge(text) == short
+    has_threads = engine_name(Settings.load()) == "sail"
+    assert mark.exists() == has_threads
 
 
 TIMES = {

@@ -6,13 +6,16 @@ import json
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from ingestion import files, readers
 from ingestion.contract.events import SOURCE_COLUMNS
-from ingestion.readers import rows
+from ingestion.readers import apart, rows
+from ingestion.readers.apart import read_apart
+from ingestion.readers.hashing import Hashing
 
 WANTED = {"id": "string", "text": "string"}
 
@@ -146,3 +149,81 @@ def test_splits_are_shared_out_evenly_and_none_is_lost() -> None:
     bins = readers.balance(splits, 2)
     assert sorted(s.path for part in bins for s in part) == [str(i) for i in range(6)]
     assert sorted(sum(s.byte_count for s in part) for part in bins) == [100, 101]
+
+
+# -- in a process of its own ---------------------------------------------------------------------
+
+
+def splits_of(tmp_path: Path, content: str) -> list[files.Split]:
+    path = tmp_path / "a.jsonl"
+    path.write_text(content)
+    return [split for file in files.inspect([path]) for split in file.splits]
+
+
+@pytest.mark.parametrize("hashing", [None, Hashing(b"key", ("id",))])
+def test_a_process_of_its_own_reads_the_same_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hashing: Hashing | None
+) -> None:
+    monkeypatch.setattr(files, "SPLIT_BYTES", 200)
+    lines = [f'{{"id":"{i}","text":"\u00e9","more":[{i}]}}' for i in range(50)]
+    splits = splits_of(tmp_path, "\n".join([*lines[:25], "{broken", "", '{"id":"\0x"}', *lines]))
+    assert len(splits) > 2
+    apart = list(read_apart(splits, WANTED, hashing))
+    assert apart == list(readers.read_splits(splits, WANTED, hashing))
+    assert sum(batch.num_rows for batch in apart) == 77
+
+
+def test_blank_lines_are_no_rows_in_a_process_of_its_own_either(tmp_path: Path) -> None:
+    assert list(read_apart(splits_of(tmp_path, "\n \n"), WANTED, None)) == []
+
+
+def test_a_process_that_fails_says_why_in_one_line(tmp_path: Path) -> None:
+    splits = splits_of(tmp_path, '{"id":"1"}\n')
+    Path(splits[0].path).unlink()
+    with pytest.raises(OSError, match=r"^a process that reads files ended: FileNotFoundError.*$"):
+        list(read_apart(splits, WANTED, None))
+
+
+def test_a_process_that_is_killed_loses_no_row_silently(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    splits = splits_of(tmp_path, '{"id":"1"}\n')
+    kill = "import os; os.kill(os.getpid(), 9)"
+    within_a_batch = "; ".join(
+        [
+            "import io, sys, types; from ingestion.readers.apart import main",
+            "out, sys.stdout = sys.stdout, types.SimpleNamespace(buffer=io.BytesIO()); main()",
+            "out.buffer.write(sys.stdout.buffer.getvalue()[:-100]); out.flush()",
+        ]
+    )
+    for program in (kill, f"{within_a_batch}; {kill}"):
+        monkeypatch.setattr(apart, "PROGRAM", program)
+        with pytest.raises(OSError, match="exit code -9"):
+            list(read_apart(splits, WANTED, None))
+
+
+def test_a_process_ends_when_nobody_wants_the_rest(tmp_path: Path) -> None:
+    splits = splits_of(tmp_path, '{"id":"1"}\n' * 500_000)
+    others = set(psutil.Process().children())
+    rows = read_apart(splits, WANTED, None)
+    next(rows)
+    (child,) = set(psutil.Process().children()) - others
+    rows.close()
+    assert not child.is_running()
+
+
+@pytest.mark.parametrize(
+    ("pid", "least", "expected"), [(None, 1, "apart"), (None, 10**9, "here"), (-1, 1, "here")]
+)
+def test_long_texts_are_read_apart_where_tasks_are_threads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pid: int | None, least: int, expected: str
+) -> None:
+    """GIVEN one bin WHEN a task reads it THEN by a process only if that is worth it, and helps."""
+    splits = splits_of(tmp_path, '{"id":"1"}\n')
+    monkeypatch.setattr(apart, "BYTES_WORTH_A_PROCESS", least)
+    monkeypatch.setattr(readers, "read_apart", lambda *_: iter(["apart"]))
+    monkeypatch.setattr(readers, "read_splits", lambda *_: iter(["here"]))
+    task = readers._read_bins([splits], WANTED, None)
+    if pid is not None:  # a task in another process than the one that asks
+        monkeypatch.setattr(readers.os, "getpid", lambda: pid)
+    assert list(task([pa.record_batch({"id": [0]})])) == [expected]
