@@ -6,7 +6,9 @@ in a line of its own. Of each it prints what dbt prints, then a line of END and 
 
 from __future__ import annotations
 
+import gc
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -77,6 +79,9 @@ def ready(settings: Settings) -> Iterator[DbtProcess]:
 
 def main() -> None:
     """Run the commands of the standard input, up to its end."""
+    # dbt makes objects by the hundred thousand and keeps most of them: to look through them for
+    # garbage, again and again, takes an eighth of its time, and gives back little memory.
+    gc.disable()
     from dbt.cli.main import dbtRunner
 
     manifest: Any = None
@@ -90,6 +95,7 @@ def main() -> None:
             sys.stdout.write(f"{ran.exception}\n")
         sys.stdout.write(f"{END}{0 if ran.success else 1}\n")
         sys.stdout.flush()
+    os._exit(0)  # to take down all that dbt has made would take a second more
 
 
 if __name__ == "__main__":

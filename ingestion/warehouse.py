@@ -44,6 +44,12 @@ def dbt(settings: Settings, arguments: Sequence[str]) -> int:
     return subprocess.run(command, cwd=settings.project_dir).returncode
 
 
+def prepare(process: DbtProcess) -> None:
+    """Have the project read, and what a build does not compile compiled; do not wait for it."""
+    process.begin(["parse", "--no-write-json"])
+    process.begin(["compile", "--no-write-json", "--select", "resource_type:analysis"])
+
+
 def build(process: DbtProcess, on_progress: OnProgress) -> str:
     """Run a whole `dbt build`, calling back with (done, total); return dbt's closing line.
 
@@ -95,10 +101,8 @@ def docs(process: DbtProcess, *, is_built: bool = False) -> Path:
     """Write the dbt documentation with its lineage as one HTML file; return its path.
 
     What it is made of is kept beside it: the site reads the lineage of columns from there. Where
-    the same process has run the whole build, all but the analyses is compiled already.
+    the same process was prepared and has run the whole build, all is compiled already.
     """
-    if is_built:
-        _run_quietly(process, ["compile", "--select", "resource_type:analysis"])
     _run_quietly(process, ["docs", "generate", "--static", *(["--no-compile"] if is_built else [])])
     settings = process.settings
     target = settings.home / "docs" / "index.html"
