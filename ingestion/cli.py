@@ -644,7 +644,7 @@ def _leave(code: int) -> NoReturn:
     """End the process where it stands.
 
     Tasks of the engine may still run Python in threads of this process, and an interpreter that
-    is taken down under them aborts. Where nothing runs, to take it down is half a second for naught.
+    is taken down under them aborts. And one that is done gains nothing by it.
     """
     sys.stdout.flush()
     sys.stderr.flush()

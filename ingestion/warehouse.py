@@ -39,8 +39,7 @@ def exclusive(settings: Settings, report: Callable[[str], None]) -> Iterator[Non
 
 def dbt(settings: Settings, arguments: Sequence[str]) -> int:
     """Run dbt with its own output; return its exit code."""
-    # Not `-m dbt.cli.main`: its package imports it first, and Python warns of that.
-    command = [sys.executable, "-c", "from dbt.cli.main import cli; cli()", *arguments]
+    command = [sys.executable, "-m", "ingestion.dbt_process", *arguments]
     return subprocess.run(command, cwd=settings.project_dir).returncode
 
 
