@@ -22,6 +22,14 @@ PINS = PROJECT / "requirements.txt"
 # Lets every program of the environment (dbt, notebooks) find the project's own PostgreSQL without
 # exports: see ingestion/settings.py, adopt_embedded_server.
 STARTUP_LINE = "import ingestion.settings; ingestion.settings.adopt_embedded_server()\n"
+# dbt keeps what it has read of the project for one server: the one that `up` starts.
+READ_PROJECT = """
+import os
+from dbt.cli.main import cli
+from ingestion.embedded import FIRST_PORT
+os.environ.setdefault("PGPORT", str(FIRST_PORT))
+cli(["--quiet", "parse"])
+"""
 
 
 def main(words: list[str]) -> int | str:
@@ -58,8 +66,9 @@ def make_environment() -> str:
     uv = ["uv", "venv", "--quiet", "--allow-existing", "--python", sys.executable]
     if not runs([*uv, str(VENV)] if has_uv else [sys.executable, "-m", "venv", str(VENV)]):
         return ".venv could not be made. On Debian and Ubuntu: sudo apt install python3-venv"
-    install = ["uv", "pip", "install", "--python", str(PYTHON)] if has_uv else None
-    install = [*(install or [str(PYTHON), "-m", "pip", "install"]), "--quiet"]
+    # pip compiles what it installs unasked; else the first command would, in one process.
+    install = ["uv", "pip", "install", "--compile-bytecode", "--python", str(PYTHON)]
+    install = [*(install if has_uv else [str(PYTHON), "-m", "pip", "install"]), "--quiet"]
     for what in (["-r", str(PINS)], ["--no-deps", "-e", str(PROJECT)]):
         if not runs([*install, *what]):
             return (
@@ -68,8 +77,17 @@ def make_environment() -> str:
                 "Then give the same command again."
             )
     (site_packages() / "clickmart.pth").write_text(STARTUP_LINE)
+    read_project()
     READY.touch()
     return ""
+
+
+def read_project() -> None:
+    """Have dbt read the project; from here on it reads only what was edited since.
+
+    What is wrong with it is said by the command that needs it.
+    """
+    subprocess.run([str(PYTHON), "-c", READ_PROJECT], cwd=PROJECT, capture_output=True)
 
 
 def site_packages() -> Path:

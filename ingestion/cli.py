@@ -77,15 +77,16 @@ def up(
     seed: Seed = 1,
 ) -> None:
     """From nothing to a browsable warehouse: database, events, dbt build and tests, docs, site."""
-    from ingestion import demo
-    from ingestion.generate import GenerateOptions
-
     settings = Settings.load()
-    options = GenerateOptions(
-        people=users, sessions=sessions, days=days, products=products, seed=seed
-    )
-    with show_steps() as steps:
-        result = demo.up(settings, options, steps)
+    with ready(settings) as dbt:  # which gets ready while this process does
+        from ingestion import demo
+        from ingestion.generate import GenerateOptions
+
+        options = GenerateOptions(
+            people=users, sessions=sessions, days=days, products=products, seed=seed
+        )
+        with show_steps() as steps:
+            result = demo.up(settings, options, dbt, steps)
     _show_up(settings, result)
 
 
@@ -623,6 +624,8 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     try:
         app()
+    except SystemExit as end:
+        _leave(int(end.code or 0))
     except ClickmartError as error:
         err.print(f"[red]error:[/red] {escaped(str(error))}")
         _leave(error.exit_code)
@@ -643,7 +646,7 @@ def _leave(code: int) -> NoReturn:
     """End the process where it stands.
 
     Tasks of the engine may still run Python in threads of this process, and an interpreter that
-    is taken down under them aborts.
+    is taken down under them aborts. And one that is done gains nothing by it.
     """
     sys.stdout.flush()
     sys.stderr.flush()

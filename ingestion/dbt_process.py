@@ -1,15 +1,17 @@
 """A dbt that stays: imported and parsed once, then run for one command after the other.
 
 `python -m ingestion.dbt_process` reads commands from its standard input, each a JSON list of words
-in a line of its own. Of each it prints what dbt prints, then a line of END and the exit code.
+in a line of its own. Of each it prints what dbt prints, then a line of END and the exit code. With
+arguments it is dbt itself, run for these alone.
 """
 
 from __future__ import annotations
 
+import gc
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -76,11 +78,30 @@ def ready(settings: Settings) -> Iterator[DbtProcess]:
 
 
 def main() -> None:
-    """Run the commands of the standard input, up to its end."""
+    """Run the command of the arguments, or those of the standard input, up to its end."""
+    # dbt makes objects by the hundred thousand and keeps most of them: to look through them for
+    # garbage, again and again, takes an eighth of its time, and gives back little memory.
+    gc.disable()
+    code = _run(sys.argv[1:]) if sys.argv[1:] else _run_each(sys.stdin)
+    gc.freeze()  # nor at the end, which would take a second more
+    sys.exit(code)
+
+
+def _run(words: Sequence[str]) -> int:
+    from dbt.cli.main import cli
+
+    try:
+        cli(words, prog_name="dbt")
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0
+
+
+def _run_each(commands: Iterable[str]) -> int:
     from dbt.cli.main import dbtRunner
 
     manifest: Any = None
-    for line in sys.stdin:
+    for line in commands:
         words = json.loads(line)
         adopt_embedded_server()  # it may have been started since this process was
         ran = dbtRunner(manifest).invoke(words)
@@ -90,6 +111,7 @@ def main() -> None:
             sys.stdout.write(f"{ran.exception}\n")
         sys.stdout.write(f"{END}{0 if ran.success else 1}\n")
         sys.stdout.flush()
+    return 0
 
 
 if __name__ == "__main__":

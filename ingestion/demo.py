@@ -6,17 +6,18 @@ import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
+from importlib import import_module
 from pathlib import Path
+from threading import Thread
 from typing import Protocol
 
 from psycopg2 import sql
 
 from ingestion import batch, embedded, postgres, warehouse
-from ingestion.dbt_process import DbtProcess, ready
+from ingestion.dbt_process import DbtProcess
 from ingestion.errors import UsageError
 from ingestion.generate import GenerateOptions, generate
 from ingestion.settings import Settings
-from ingestion.site.write import write
 from ingestion.spark import engine_name, parallelism, session
 
 SHOWN_MARTS = ("fct_events", "fct_sessions", "fct_orders", "dim_users", "dim_products")
@@ -42,20 +43,22 @@ class UpResult:
     seconds: float
 
 
-def up(settings: Settings, options: GenerateOptions, steps: Steps) -> UpResult:
+def up(settings: Settings, options: GenerateOptions, dbt: DbtProcess, steps: Steps) -> UpResult:
     """Start the database, generate, ingest, build, document and show; what is done is kept.
 
     Raises UsageError when the warehouse holds events made with other options, or a user's own.
     """
     began = time.monotonic()
-    with ready(settings) as dbt:
-        _generate_and_ingest(settings, options, dbt, steps)
-        with warehouse.exclusive(settings, steps.start):
-            steps.start("Building and testing the warehouse with dbt")
-            warehouse.build(dbt, steps.progress)
-        steps.start("Writing the documentation")
-        docs = warehouse.docs(dbt, is_built=True)
+    _generate_and_ingest(settings, options, dbt, steps)
+    with warehouse.exclusive(settings, steps.start):
+        steps.start("Building and testing the warehouse with dbt")
+        Thread(target=import_module, args=["ingestion.site.write"]).start()  # half a second
+        warehouse.build(dbt, steps.progress)
+    steps.start("Writing the documentation")
+    docs = warehouse.docs(dbt, is_built=True)
     steps.start("Writing the site")
+    from ingestion.site.write import write
+
     site = write(settings)
     return UpResult(docs, site, _row_counts(settings), time.monotonic() - began)
 
@@ -71,7 +74,7 @@ def _generate_and_ingest(
         with session(settings) as spark:
             database.result()
             _check_same_options(settings, events, options)
-            dbt.begin(["parse"])
+            warehouse.prepare(dbt)
             if not (events / "options.json").exists():
                 steps.start(f"Generating {options.sessions:,} sessions")
                 tasks = replace(options, partitions=parallelism(spark, settings))

@@ -227,6 +227,8 @@ def _tuning() -> str:
             "max_wal_senders = 0",
             "max_wal_size = 4GB",
             "checkpoint_timeout = 15min",
+            # Builds analyze what they make; to have it done again meanwhile would slow them down.
+            "autovacuum_naptime = 5min",
             "random_page_cost = 1.1",
             "jit = off",
             "timezone = 'UTC'",

@@ -39,9 +39,14 @@ def exclusive(settings: Settings, report: Callable[[str], None]) -> Iterator[Non
 
 def dbt(settings: Settings, arguments: Sequence[str]) -> int:
     """Run dbt with its own output; return its exit code."""
-    # Not `-m dbt.cli.main`: its package imports it first, and Python warns of that.
-    command = [sys.executable, "-c", "from dbt.cli.main import cli; cli()", *arguments]
+    command = [sys.executable, "-m", "ingestion.dbt_process", *arguments]
     return subprocess.run(command, cwd=settings.project_dir).returncode
+
+
+def prepare(process: DbtProcess) -> None:
+    """Have the project read, and what a build does not compile compiled; do not wait for it."""
+    process.begin(["parse", "--no-write-json"])
+    process.begin(["compile", "--no-write-json", "--select", "resource_type:analysis"])
 
 
 def build(process: DbtProcess, on_progress: OnProgress) -> str:
@@ -95,10 +100,8 @@ def docs(process: DbtProcess, *, is_built: bool = False) -> Path:
     """Write the dbt documentation with its lineage as one HTML file; return its path.
 
     What it is made of is kept beside it: the site reads the lineage of columns from there. Where
-    the same process has run the whole build, all but the analyses is compiled already.
+    the same process was prepared and has run the whole build, all is compiled already.
     """
-    if is_built:
-        _run_quietly(process, ["compile", "--select", "resource_type:analysis"])
     _run_quietly(process, ["docs", "generate", "--static", *(["--no-compile"] if is_built else [])])
     settings = process.settings
     target = settings.home / "docs" / "index.html"

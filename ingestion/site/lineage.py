@@ -10,6 +10,7 @@ from typing import Any
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 from sqlglot.lineage import Node, lineage
+from sqlglot.schema import MappingSchema
 
 Lineage = dict[str, dict[str, Any]]
 
@@ -35,19 +36,20 @@ def read_lineage(folder: Path) -> Lineage:
     )
 
 
-def _types(tables: dict[str, Any]) -> dict[str, dict[str, dict[str, str]]]:
+def _types(tables: dict[str, Any]) -> MappingSchema:
     """Return the catalogue as sqlglot wants it: the types of the columns, by schema and table."""
-    types: dict[str, dict[str, dict[str, str]]] = {}
+    types: dict[str, Any] = {}
     for table in tables.values():
         of_schema = types.setdefault(table["metadata"]["schema"], {})
         of_schema[table["metadata"]["name"]] = {
             column["name"]: column["type"] for column in table["columns"].values()
         }
-    return types
+    # PostgreSQL has written the names: they need no second look, for each of the queries.
+    return MappingSchema(types, dialect="postgres", normalize=False)
 
 
 def _described(
-    node: dict[str, Any], table: dict[str, Any], types: dict[str, Any]
+    node: dict[str, Any], table: dict[str, Any], types: MappingSchema
 ) -> tuple[str, dict[str, Any]]:
     sql = node.get("compiled_code")
     origins = _origins(sql, types) if sql else {}
@@ -66,7 +68,7 @@ def _described(
     return f"{table['metadata']['schema']}.{table['metadata']['name']}", described
 
 
-def _origins(sql: str, types: dict[str, Any]) -> dict[str, list[list[str]]]:
+def _origins(sql: str, types: MappingSchema) -> dict[str, list[list[str]]]:
     """Return the columns of tables that each column of a query comes from; none if unreadable."""
     try:
         roots = lineage(None, sql, types, dialect="postgres", trim_selects=False)

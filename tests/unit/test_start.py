@@ -64,6 +64,13 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (package / "settings.py").write_text(
         "import os\ndef adopt_embedded_server():\n    os.environ['ADOPTED'] = 'yes'\n"
     )
+    (package / "embedded.py").write_text("FIRST_PORT = 54321\n")
+    dbt = folder / "dbt" / "cli"
+    dbt.mkdir(parents=True)
+    (dbt / "main.py").write_text(
+        "import os\ndef cli(words):\n    with open('read', 'a') as stream:\n"
+        "        print(os.environ['PGPORT'], *words, file=stream)\n"
+    )
     (package / "__main__.py").write_text(
         "import os, sys\nprint(sys.prefix, os.environ.get('ADOPTED'), *sys.argv[1:])\n"
         "sys.exit(3 if 'fail' in sys.argv else 0)\n"
@@ -78,7 +85,8 @@ def start(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     )
     environment = {**os.environ, "PATH": path, "PIP_NO_INDEX": "1"}
     # What of this process's own environment would make the new one see this project's packages.
-    environment = {name: v for name, v in environment.items() if name != "PYTHONPATH"}
+    foreign = ("PYTHONPATH", "PGPORT")
+    environment = {name: v for name, v in environment.items() if name not in foreign}
     return subprocess.run(
         [sys.executable, str(folder / "start.py"), *words],
         env=environment,
@@ -102,6 +110,9 @@ def test_an_environment_that_cannot_be_made_is_one_line_and_made_at_the_next_try
     assert made.returncode == 0, made.stderr
     assert made.stdout.split() == [str(toy / ".venv"), "yes", "up"]
     assert "Setting up" in made.stderr
+
+    # dbt has read the project, for the server that the first command starts.
+    assert (toy / "read").read_text() == "54321 --quiet parse\n"
 
     # Made once: from here on the words alone count, and the exit code is the command's.
     again = start(toy, "ingest", "--fail", "fail")

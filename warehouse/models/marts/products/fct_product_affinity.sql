@@ -24,38 +24,42 @@ baskets_counted as (
     group by basis
 ),
 
-products_counted as (
-    select
-        basis,
-        product_id,
-        basket_count
-    from product_pairs
-    where product_id = other_product_id
-),
-
-pairs_counted as (
-    select *
-    from product_pairs
-    where
-        product_id <> other_product_id
-        and basket_count >= {{ var("affinity_min_basket_count") }}
-),
-
--- A pair is counted once, and shown from both its sides.
+-- A pair is counted once, and shown from both its sides; a product with itself is its own baskets.
 pairs_mirrored as (
     select
         basis,
         product_id,
         other_product_id,
         basket_count
-    from pairs_counted
+    from product_pairs
     union all
     select
         basis,
         other_product_id as product_id,
         product_id as other_product_id,
         basket_count
-    from pairs_counted
+    from product_pairs
+    where product_id <> other_product_id
+),
+
+-- By windows, not joins: what these find cannot be told beforehand, and the guess of one row makes
+-- them compare each pair with each product.
+products_counted as (
+    select
+        basis,
+        product_id,
+        other_product_id,
+        basket_count as pair_basket_count,
+        max(case when product_id = other_product_id then basket_count end) over (
+            partition by basis, product_id
+        ) as product_basket_count,
+        max(case when product_id = other_product_id then basket_count end) over (
+            partition by basis, other_product_id
+        ) as other_product_basket_count
+    from pairs_mirrored
+    where
+        basket_count >= {{ var("affinity_min_basket_count") }}
+        or product_id = other_product_id
 ),
 
 measured as (
@@ -65,17 +69,14 @@ measured as (
         pairs.other_product_id,
         baskets_counted.basket_count,
         baskets_counted.left_out_basket_count,
-        own.basket_count as product_basket_count,
-        other.basket_count as other_product_basket_count,
-        pairs.basket_count as pair_basket_count,
-        cast(pairs.basket_count as numeric) * baskets_counted.basket_count
-        / (cast(own.basket_count as numeric) * other.basket_count) as lift
-    from pairs_mirrored as pairs
+        pairs.product_basket_count,
+        pairs.other_product_basket_count,
+        pairs.pair_basket_count,
+        cast(pairs.pair_basket_count as numeric) * baskets_counted.basket_count
+        / (cast(pairs.product_basket_count as numeric) * pairs.other_product_basket_count) as lift
+    from products_counted as pairs
     inner join baskets_counted on pairs.basis = baskets_counted.basis
-    inner join products_counted as own
-        on pairs.basis = own.basis and pairs.product_id = own.product_id
-    inner join products_counted as other
-        on pairs.basis = other.basis and pairs.other_product_id = other.product_id
+    where pairs.product_id <> pairs.other_product_id
 ),
 
 final as (
