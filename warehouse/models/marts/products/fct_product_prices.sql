@@ -2,32 +2,17 @@ with span as (
     select * from {{ ref("int_span_observed") }}
 ),
 
-visitors as (
-    select
-        visitor_id,
-        is_bot
-    from {{ ref("int_visitors_flagged") }}
-),
-
--- A visitor observes a price once a day, by however many loads. A wrong clock would put a price on
--- a day of its own.
+-- A wrong clock would put a price on a day of its own.
 observations as (
     select
-        observed.product_id,
-        observed.currency,
-        observed.event_date,
-        observed.source_unit_price_amount,
-        max(observed.last_seen_at) as last_seen_at
-    from {{ ref("int_product_prices_observed") }} as observed
-    inner join visitors on observed.visitor_id = visitors.visitor_id
-    inner join span on observed.event_date between span.first_date and span.last_date
-    where {{ is_counted("visitors.is_bot") }}
-    group by
-        observed.visitor_id,
-        observed.product_id,
-        observed.currency,
-        observed.event_date,
-        observed.source_unit_price_amount
+        observations.product_id,
+        observations.currency,
+        observations.event_date,
+        observations.source_unit_price_amount,
+        observations.last_seen_at
+    from {{ ref("int_product_prices_observed") }} as observations
+    inner join span on observations.event_date between span.first_date and span.last_date
+    where {{ is_counted("observations.is_bot") }}
 ),
 
 rates as (
