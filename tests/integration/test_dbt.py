@@ -19,7 +19,6 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
-import psutil
 import psycopg2
 import pytest
 
@@ -343,7 +342,7 @@ def test_a_project_that_cannot_be_read_is_one_clear_line(project: Project, copy:
 
 def test_a_dbt_that_dies_is_noticed(copy: Settings) -> None:
     with ready(copy) as dbt:
-        psutil.Process().children()[-1].kill()
+        dbt._process.kill()
         with pytest.raises(warehouse.BuildError, match="dbt docs failed"):
             warehouse.docs(dbt)
 

@@ -78,15 +78,19 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+FOREIGN = ("PYTHONPATH", "PGPORT")
+
+
 def start(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """Run start.py with pip (a uv on the path would not do), and without any package index."""
     path = os.pathsep.join(
         part for part in os.environ["PATH"].split(os.pathsep) if not (Path(part) / "uv").exists()
     )
+    # What of this process's own environment would make the new one see this project's packages, or
+    # a server of its own.
     environment = {**os.environ, "PATH": path, "PIP_NO_INDEX": "1"}
-    # What of this process's own environment would make the new one see this project's packages.
-    foreign = ("PYTHONPATH", "PGPORT")
-    environment = {name: v for name, v in environment.items() if name not in foreign}
+    environment = {name: v for name, v in environment.items() if name not in FOREIGN}
+    environment["CLICKMART_HOME"] = str(folder / "no-home")
     return subprocess.run(
         [sys.executable, str(folder / "start.py"), *words],
         env=environment,
