@@ -7,6 +7,7 @@ arguments it is dbt itself, run for these alone.
 
 from __future__ import annotations
 
+import atexit
 import gc
 import json
 import subprocess
@@ -82,22 +83,16 @@ def main() -> None:
     # dbt makes objects by the hundred thousand and keeps most of them: to look through them for
     # garbage, again and again, takes an eighth of its time, and gives back little memory.
     gc.disable()
-    code = _run(sys.argv[1:]) if sys.argv[1:] else _run_each(sys.stdin)
-    gc.freeze()  # nor at the end, which would take a second more
-    sys.exit(code)
+    atexit.register(gc.freeze)  # nor at the end, which would take a second more
+    if sys.argv[1:]:
+        from dbt.cli.main import cli
+
+        cli(prog_name="dbt")
+    else:
+        _run_each(sys.stdin)
 
 
-def _run(words: Sequence[str]) -> int:
-    from dbt.cli.main import cli
-
-    try:
-        cli(words, prog_name="dbt")
-    except SystemExit as end:
-        return int(end.code or 0)
-    return 0
-
-
-def _run_each(commands: Iterable[str]) -> int:
+def _run_each(commands: Iterable[str]) -> None:
     from dbt.cli.main import dbtRunner
 
     manifest: Any = None
@@ -111,7 +106,6 @@ def _run_each(commands: Iterable[str]) -> int:
             sys.stdout.write(f"{ran.exception}\n")
         sys.stdout.write(f"{END}{0 if ran.success else 1}\n")
         sys.stdout.flush()
-    return 0
 
 
 if __name__ == "__main__":

@@ -20,8 +20,8 @@
 {%- endmacro %}
 
 {# The rows of the sessions that differ in what the model reads (incremental_strategy by_session). #}
-{% macro of_changed_sessions(column="session_id") -%}
-    {{ of_changed("session_id", none, column, none) }}
+{% macro of_changed_sessions() -%}
+    {{ of_changed("session_id", none, "session_id", none) }}
 {%- endmacro %}
 
 {#

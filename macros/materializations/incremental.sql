@@ -133,10 +133,9 @@
 
 {% macro changed_keys(key, since_load_id, target) %}
     {# The visitors, users, sessions or events to compute anew: those of new loads, and of a backfill. #}
-    {% if key == 'session_id' %}
-        {{ return(keys_of_differences(key, since_load_id, target)) }}
-    {% elif key == 'event_id' %}
-        {{ return(keys_of_differences('event_id, session_id', since_load_id, target)) }}
+    {% if key in ('session_id', 'event_id') %}
+        {% set keys = 'session_id' if key == 'session_id' else 'event_id, session_id' %}
+        {{ return(keys_of_differences(keys, since_load_id, target)) }}
     {% endif %}
     {% set changes = ref('int_changed_visitors' if key == 'visitor_id' else 'int_changed_users') %}
     {% set visitors = backfilled_visitors() if var('backfill_from') is not none %}
@@ -215,17 +214,14 @@
 
 
 {% macro add_new_rows(todo, target, sql) %}
-    {% set keys = config.require('unique_key') %}
+    {% set is_same_key = matches('standing', 'new_rows', config.require('unique_key')) %}
     {% set only_new = modules.re.sub(
         "true /\\* follow: (\\S+) of new loads \\*/", "\\1 > " ~ todo.since_load_id, sql
     ) %}
     {% do make_new_rows(own_columns(target), only_new) %}
-    {% if 'load_id' not in keys %}
-        {% do run_query(
-            "delete from " ~ target ~ " as standing using new_rows where "
-            ~ matches('standing', 'new_rows', keys)
-        ) %}
-    {% endif %}
+    {% do run_query(
+        "delete from " ~ target ~ " as standing using new_rows where " ~ is_same_key
+    ) %}
     {% call statement('main') %}
         insert into {{ target }} ({{ own_columns(target) }})
         select {{ own_columns(target) }} from new_rows
