@@ -291,24 +291,36 @@ def test_what_speaks_of_the_source_is_a_warning(project: Project) -> None:
     assert "WARN=0" in project.dbt("test", "-s", "path:tests/dbt/source").stdout
 
 
+LOST, IN_SESSION = "no_event_is_lost", "fct_events_has_each_event_in_its_session"
+FIRST_EVENT = "event_id = (select min(event_id) from raw.events)"
+
+
+@pytest.mark.parametrize("is_other_lost", [False, True], ids=["twice", "twice, and another lost"])
 @pytest.mark.parametrize(
-    ("is_one_lost", "failing"),
-    [(False, "as_many_as_fct_events_ref_stg_raw__events_"), (True, "no_event_is_lost")],
-    ids=["twice", "twice, and another lost"],
+    ("model", "failing"),
+    [
+        ("intermediate.int_events_sessionized", {LOST, IN_SESSION}),
+        ("marts.fct_events", {IN_SESSION}),
+    ],
 )
-def test_an_event_twice_or_lost_is_found(project: Project, is_one_lost: bool, failing: str) -> None:
-    with project.broken("marts.fct_events", "is_bot = is_bot", "true"):
-        project.execute(
-            "insert into marts.fct_events select * from marts.fct_events order by event_id limit 1"
-        )
-        if is_one_lost:
+def test_an_event_twice_or_lost_is_found(
+    project: Project, model: str, failing: set[str], is_other_lost: bool
+) -> None:
+    with project.broken(model, "user_id = user_id", "true"):
+        project.execute(f"insert into {model} select * from {model} where {FIRST_EVENT}")
+        if is_other_lost:
             project.execute(
-                "delete from marts.fct_events "
-                "where event_id = (select max(event_id) from marts.fct_events)"
+                f"delete from {model} where event_id = (select max(event_id) from raw.events)"
             )
-        ran = project.dbt("test", "-s", "no_event_is_lost", "test_name:as_many_as")
+        ran = project.dbt("test", "-s", LOST, IN_SESSION)
         assert ran.returncode == 1
-        assert project.failures() == {failing}
+        assert project.failures() == failing
+
+
+def test_an_event_in_another_session_is_found(project: Project) -> None:
+    with project.broken("marts.fct_events", "session_id = gen_random_uuid()", FIRST_EVENT):
+        assert project.dbt("test", "-s", LOST, IN_SESSION).returncode == 1
+        assert project.failures() == {IN_SESSION}
 
 
 # -- one dbt for several commands ----------------------------------------------------------------

@@ -165,7 +165,7 @@ def test_every_model_has_a_primary_key_test(manifest: Node, models: dict[str, No
         if not metadata or not test["attached_node"]:
             continue
         has_own_key = metadata["name"] == "holds" and metadata["kwargs"].get("key")
-        if has_own_key or metadata["name"] in ("unique_together", "as_many_as"):
+        if has_own_key or metadata["name"] in ("unique_together", "same_rows_as"):
             has_key.add(test["attached_node"])
         elif test["column_name"]:
             tested[test["attached_node"], test["column_name"]].add(metadata["name"])

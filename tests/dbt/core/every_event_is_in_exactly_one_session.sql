@@ -10,7 +10,7 @@ with events as (
         count(*) as event_count,
         min(session_event_number) as first_event_number,
         max(session_event_number) as last_event_number
-    from {{ ref("fct_events") }}
+    from {{ ref("int_events_sessionized") }}
     group by session_id
 ),
 

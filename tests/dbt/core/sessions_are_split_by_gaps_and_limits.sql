@@ -2,15 +2,19 @@
 -- than the timeout, or the later session goes on one that was cut; with `session_source: source`
 -- this holds of the events without a source session id, and those with one are of one session.
 -- Late events that split or double a session show here.
+{%- set is_by_source = var("session_source") == "source" %}
 with events as (
     select
         event_id,
         event_at,
         visitor_id,
-        case when trim(source_session_id) <> '' then source_session_id end as source_session_id,
+        {% if is_by_source -%}
+            case when trim(source_session_id) <> '' then source_session_id end as source_session_id,
+        {% endif -%}
         session_id,
         session_event_number
-    from {{ ref("fct_events") }}
+    {#- fct_events has the source's ids too, and several times the bytes. #}
+    from {{ ref("fct_events" if is_by_source else "int_events_sessionized") }}
 ),
 
 continuations as (
@@ -23,7 +27,7 @@ events_paired as (
     select
         event_id,
         event_at,
-        {% if var("session_source") == "source" -%}
+        {% if is_by_source -%}
             source_session_id is not null
         {%- else -%}
             false
