@@ -5,9 +5,9 @@ Each suite measures something else (see docs/benchmarks.md, which a run writes a
 `ingest-parquet` for that format alone) and beside what a user would load with instead
 (`alternatives`); dbt's models from nothing, with 1 % of new events and with none (`build`); other
 `engines`; the `reports`; and the room that events take (`storage`). 87,000 sessions are about a
-million events. Each size starts from an empty home. Memory is the proportional set size of the
-command, its children and PostgreSQL together, sampled. Results go to benchmarks/results/ with the
-machine, the versions and the commit.
+million events. Each size starts from an empty home. Memory is that of the command, its children
+and PostgreSQL together, sampled. Results go to benchmarks/results/ with the machine, the versions
+and the commit.
 """
 
 from __future__ import annotations
