@@ -230,6 +230,9 @@ def _tuning() -> str:
             # Builds analyze what they make; to have it done again meanwhile would slow them down.
             "autovacuum_naptime = 5min",
             "random_page_cost = 1.1",
+            # What is read lies mostly in the system's cache: to have other processes fetch it from
+            # there doubles the cost of a scan.
+            "io_method = sync",
             "jit = off",
             "timezone = 'UTC'",
             "log_timezone = 'UTC'",

@@ -47,33 +47,13 @@ active_days as (
     from orders
 ),
 
--- A user's cohort is their first period of this kind, so period 0 holds all of them.
-first_days_found as (
+active_days_compared as (
     select
         *,
-        min(active_date) over (partition by user_key, cohort_type) as first_active_date
+        min(active_date) over by_user as first_active_date,
+        lag(active_date) over by_user as previous_active_date
     from active_days
-),
-
-active_periods as (
-    {%- for period_type in period_types %}
-        select
-            '{{ period_type }}' as period_type,
-            cohort_type,
-            user_key,
-            {{ period_start(period_type, "first_active_date") }} as cohort_start_date,
-            {{ period_start(period_type, "active_date") }} as period_start_date,
-            sum(gross_amount) as gross_revenue_amount
-        from first_days_found
-        group by
-            cohort_type,
-            user_key,
-            {{ period_start(period_type, "first_active_date") }},
-            {{ period_start(period_type, "active_date") }}
-        {%- if not loop.last %}
-            union all
-        {%- endif %}
-    {%- endfor %}
+    window by_user as (partition by user_key, cohort_type order by active_date)
 ),
 
 -- Every period of the span, also those without any user.
@@ -93,16 +73,29 @@ periods as (
     {%- endfor %}
 ),
 
+-- A user's cohort is their first period of this kind, so period 0 holds all of them. A user counts
+-- on their first day in a period: that is the cheapest way to count each once.
 periods_aggregated as (
-    select
-        period_type,
-        cohort_type,
-        cohort_start_date,
-        period_start_date,
-        count(*) as active_user_count,
-        sum(gross_revenue_amount) as gross_revenue_amount
-    from active_periods
-    group by period_type, cohort_type, cohort_start_date, period_start_date
+    {%- for period_type in period_types %}
+        {%- set period_start_date = period_start(period_type, "active_date") %}
+        select
+            '{{ period_type }}' as period_type,
+            cohort_type,
+            {{ period_start(period_type, "first_active_date") }} as cohort_start_date,
+            {{ period_start_date }} as period_start_date,
+            count(*) filter (
+                where previous_active_date is null or previous_active_date < {{ period_start_date }}
+            ) as active_user_count,
+            sum(gross_amount) as gross_revenue_amount
+        from active_days_compared
+        group by
+            cohort_type,
+            {{ period_start(period_type, "first_active_date") }},
+            {{ period_start_date }}
+        {%- if not loop.last %}
+            union all
+        {%- endif %}
+    {%- endfor %}
 ),
 
 cohorts as (

@@ -1,12 +1,11 @@
 with events as (
     select
         event_id,
-        visitor_id,
         order_id,
         source_order_amount,
         currency
     from {{ ref("stg_raw__events") }}
-    where event_type = 'refund' and {{ of_changed_visitors() }}
+    where event_type = 'refund'
 ),
 
 sessionized_events as (
@@ -25,8 +24,8 @@ items as (
         items.event_id,
         sum(items.quantity * items.source_unit_price_amount) as source_gross_amount
     from {{ ref("stg_raw__event_items") }} as items
-    inner join events
-        on items.event_id = events.event_id
+    inner join sessionized_events
+        on items.event_id = sessionized_events.event_id
     group by items.event_id
 ),
 
@@ -68,12 +67,9 @@ refunds as (
         orders.gross_amount as order_gross_amount,
         -- A refund counts where its order counts.
         coalesce(orders.visitor_id, sessionized_events.visitor_id) as visitor_id
-    from events
-    -- By the visitor too, whose index finds the few.
-    inner join sessionized_events
-        on
-            events.visitor_id = sessionized_events.visitor_id
-            and events.event_id = sessionized_events.event_id
+    from sessionized_events
+    inner join events
+        on sessionized_events.event_id = events.event_id
     left join items
         on events.event_id = items.event_id
     left join orders
