@@ -215,9 +215,9 @@ def load_rows(
 
 
 class _Aggregating:
-    """The pre-aggregates of a load: beside it from `begin` on, else after it.
+    """The pre-aggregates of a load: from `begin` on beside it, in a thread; else after it.
 
-    To be left by the `with` that it was entered by: what was computed for a load that fails goes.
+    At the end of the block they are rolled back unless the load was committed, and the thread ends.
     """
 
     def __init__(
