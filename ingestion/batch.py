@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
@@ -175,39 +176,82 @@ def load_rows(
         raise
     report(f"Loading {written.event_count:,} events into PostgreSQL")
     keys = stage.copy_keys(spark, settings, written, only_repeated=is_first)
-    with connect(settings) as connection, connection.cursor() as cursor:
-        replaced = replace.take_out(cursor, load_id, job.source, job.dates) if job.dates else 0
-        counts = load.move(
-            cursor,
-            load_id=load_id,
-            source=job.source,
-            started_at=started_at,
-            seconds=lambda: _since(job.began),
-            files=job.files,
-            lake_root=settings.lake,
-            written=written,
-            keys=keys,
-            is_replay=job.is_replay,
-        )
-        cursor.execute(
-            "update ops.loads set id_key = %s, is_replay = %s where load_id = %s",
-            (fingerprint(settings.id_key), job.is_replay, load_id),
-        )
-        load.settle_quarantine(cursor, load_id)
-        if job.dates:
-            replace.record(cursor, settings, load_id, replaced)
-        commits.list_duplicates(cursor, settings, load_id)
-    commits.commit_load(settings, load_id)
-    with connect(settings, autocommit=True) as connection, connection.cursor() as cursor:
-        cursor.execute("analyze raw.events, raw.event_items")
-    report("Aggregating")
-    aggregates.refresh(spark, settings)
+    with _Aggregating(spark, settings, load_id, written) as aggregating:
+        with connect(settings) as connection, connection.cursor() as cursor:
+            replaced = replace.take_out(cursor, load_id, job.source, job.dates) if job.dates else 0
+            counts = load.move(
+                cursor,
+                load_id=load_id,
+                source=job.source,
+                started_at=started_at,
+                seconds=lambda: _since(job.began),
+                files=job.files,
+                lake_root=settings.lake,
+                written=written,
+                keys=keys,
+                is_replay=job.is_replay,
+                on_duplicates=aggregating.begin if is_first and not job.dates else None,
+            )
+            cursor.execute(
+                "update ops.loads set id_key = %s, is_replay = %s where load_id = %s",
+                (fingerprint(settings.id_key), job.is_replay, load_id),
+            )
+            load.settle_quarantine(cursor, load_id)
+            if job.dates:
+                replace.record(cursor, settings, load_id, replaced)
+            commits.list_duplicates(cursor, settings, load_id)
+        commits.commit_load(settings, load_id)
+        aggregating.may_end()
+        with connect(settings, autocommit=True) as connection, connection.cursor() as cursor:
+            cursor.execute("analyze raw.events, raw.event_items")
+        report("Aggregating")
+        aggregating.finish()
     return LoadResult(
         load_id,
         **asdict(counts),
         replaced=replaced,
         repairs=written.repairs,
     )
+
+
+class _Aggregating:
+    """The pre-aggregates of a load: from `begin` on beside it, in a thread; else after it.
+
+    At the end of the block they are rolled back unless the load was committed, and the thread ends.
+    """
+
+    def __init__(
+        self, spark: SparkSession, settings: Settings, load_id: int, written: lake.Written
+    ) -> None:
+        self._load = (spark, settings, load_id, written)
+        self._thread = ThreadPoolExecutor(1)
+        self._done: Future[None] | None = None
+        self._is_committed = Future[bool]()
+
+    def begin(self, duplicates: load.Places) -> None:
+        """Compute them now; nobody sees them before `may_end`."""
+        may_end = self._is_committed.result
+        refresh = aggregates.refresh_beside
+        self._done = self._thread.submit(refresh, *self._load, duplicates, may_end)
+
+    def may_end(self) -> None:
+        """Say that the load is committed, in PostgreSQL and in the lake."""
+        self._is_committed.set_result(True)
+
+    def finish(self) -> None:
+        """Wait for what has begun, or do all of it."""
+        if self._done:
+            self._done.result()
+        else:
+            aggregates.refresh(*self._load[:2])
+
+    def __enter__(self) -> _Aggregating:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if not self._is_committed.done():
+            self._is_committed.set_result(False)
+        self._thread.shutdown()
 
 
 def judged(adapter: Adapter, rows: DataFrame) -> DataFrame:

@@ -30,6 +30,9 @@ from ingestion.stage import (
 
 LOCK = "clickmart load"
 
+Places = list[tuple[int, int]]
+"""Rows of input files: (file_id, source_row)."""
+
 
 @dataclass(frozen=True)
 class Counts:
@@ -99,11 +102,13 @@ def move(
     written: lake.Written,
     keys: Stage,
     is_replay: bool = False,
+    on_duplicates: Callable[[Places], None] | None = None,
 ) -> Counts:
     """Bring a load's rows into `raw` and write the ledger, in the caller's transaction.
 
     The first load of an event wins, and within a load the row received first. A bad row that waits
     in quarantine already is a duplicate too, but for a replay, which takes it out of there.
+    `on_duplicates` is told the events' duplicates before the others are copied, if there are any.
     """
     part = Part(lake_root, load_id, written.files, Rows())
     bad = stage_quarantined(cursor, [part]) if written.quarantined_count else None
@@ -118,7 +123,10 @@ def move(
     )
     moved = 0
     if counts.loaded:
-        part = replace(part, left_out=_duplicates(cursor))
+        duplicates = _duplicates(cursor)
+        if on_duplicates:
+            on_duplicates(duplicates)
+        part = replace(part, left_out=Rows(duplicates))
         moved = fill(cursor, [part], afresh=is_empty(cursor))
     if (moved, insert_quarantined(cursor, bad)) != (counts.loaded, counts.quarantined):
         raise AssertionError(f"{moved} events were copied: {counts}")
@@ -202,9 +210,9 @@ _FIND_LOADED = """
 """
 
 
-def _duplicates(cursor: Any) -> Rows:
+def _duplicates(cursor: Any) -> Places:
     cursor.execute("select file_id, source_row from duplicate")
-    return Rows(cursor.fetchall())
+    return list(cursor.fetchall())
 
 
 def stage_quarantined(cursor: Any, parts: Sequence[Part]) -> str:

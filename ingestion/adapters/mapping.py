@@ -193,6 +193,7 @@ def _with_products(rows: DataFrame, mapping: Mapping, event_id: SparkColumn) -> 
 
 
 def _listed(items: Items) -> _Products:
+    given = column_of(items.list_column or "")
     typed = parsing.typed_items(column_of(_LINES))
     divisors = {name: value.divide_by for name, value in items.values.items()}
     value = typed.value
@@ -200,7 +201,7 @@ def _listed(items: Items) -> _Products:
         value = F.transform(value, lambda item: _with_units(item, divisors))
     return _Products(
         value=F.when(F.size(value) > 0, value),
-        is_invalid=parsing.items(column_of(items.list_column or "")).is_invalid,
+        is_invalid=parsing.items(given, parsing.listed(given)).is_invalid,
         numbers_invalid=typed.is_invalid,
         rest=F.lit(None).cast("string"),
     )

@@ -24,10 +24,15 @@ from ingestion.contract.events import (
 )
 from ingestion.contract.rules import INVALID_EVENT_TS, INVALID_ITEMS, INVALID_NUMBER
 
+LISTED = "_listed_items"
+
 
 def adapt(rows: DataFrame) -> DataFrame:
     """Map rows of the native format, text or typed, to candidates."""
     types = dict(rows.dtypes)
+    if types[ITEMS] == "string":
+        # In a column of its own, or an engine reads the list anew wherever it is asked for.
+        rows = rows.withColumn(LISTED, parsing.listed(F.col(ITEMS)))
     parsed = {column.name: _parse(column, types[column.name]) for column in SOURCE_COLUMNS}
     items, item_numbers_invalid = _parse_items(types[ITEMS])
     known = parsed["event_type"].value.isin(*EVENT_TYPES, CUSTOM_EVENT_TYPE)
@@ -70,7 +75,8 @@ def _parse(column: Column, type_: str) -> parsing.Parsed:
 def _parse_items(type_: str) -> tuple[parsing.Parsed, SparkColumn]:
     value = F.col(ITEMS)
     if type_ == "string":
-        return parsing.items(value), parsing.item_numbers_invalid(value)
+        raw = F.col(LISTED)
+        return parsing.items(value, raw), parsing.typed_items(raw).is_invalid
     has_none = F.coalesce(F.exists(value, lambda item: item.isNull()), F.lit(False))
     return parsing.Parsed(F.when(~has_none, value), has_none), F.lit(False)
 

@@ -151,17 +151,16 @@ def whole_number(column: Column) -> Parsed:
     return Parsed(value, raw.isNotNull() & value.isNull())
 
 
-def items(column: Column) -> Parsed:
-    """Parse a JSON list of products; a line without an id gets its position, from 1."""
-    raw = F.from_json(column, _RAW_ITEMS)
+def listed(column: Column) -> Column:
+    """Read a JSON list of products, as `item_texts`; null where it is none."""
+    return F.from_json(column, _RAW_ITEMS)
+
+
+def items(column: Column, raw: Column) -> Parsed:
+    """Type a JSON list of products that `listed` has read as `raw`."""
     is_list = F.trim(column).rlike(r"(?s)^\[.*\]\s*$") & ~F.exists(raw, lambda i: i.isNull())
     is_valid = F.coalesce(is_list, F.lit(False))
     return Parsed(F.when(is_valid, typed_items(raw).value), text(column).isNotNull() & ~is_valid)
-
-
-def item_numbers_invalid(column: Column) -> Column:
-    """Return true where a number of a product, as JSON text, is not one."""
-    return typed_items(F.from_json(column, _RAW_ITEMS)).is_invalid
 
 
 def item_texts(**values: Column) -> Column:

@@ -7,6 +7,7 @@ compare the two. A load changes only what its events touch (see docs/decisions/0
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,13 @@ from psycopg2.extras import Json
 
 from ingestion import lake, stage
 from ingestion.aggregates import merge
-from ingestion.aggregates.compute import RATES, Computation, Staged
+from ingestion.aggregates.compute import (
+    RATES,
+    Computation,
+    Staged,
+    committed_duplicates,
+    committed_events,
+)
 from ingestion.aggregates.identity import stretches
 from ingestion.aggregates.merge import UUID_COLUMNS
 from ingestion.aggregates.tables import KEYS, TABLES, aggregates, narrowed
@@ -35,6 +42,7 @@ __all__ = [
     "is_behind",
     "narrowed",
     "refresh",
+    "refresh_beside",
     "stretches",
 ]
 
@@ -63,16 +71,35 @@ def refresh(spark: SparkSession, settings: Settings) -> None:
     staged = _staged(spark, settings)
     with connect(settings) as connection, connection.cursor() as cursor:
         if staged:
-            for name in TABLES:
-                _fill(cursor, name, staged)
-            cursor.execute(
-                "insert into ops.aggregations (definitions) values (%s)",
-                (Json(definitions(settings)),),
-            )
-        cursor.execute(
-            "update ops.loads set aggregated_at = clock_timestamp() where aggregated_at is null"
-        )
-        stage.drop_all(cursor)
+            _put(cursor, staged)
+        _mark(cursor, settings, is_computed=staged is not None)
+
+
+def refresh_beside(
+    spark: SparkSession,
+    settings: Settings,
+    load_id: int,
+    written: lake.Written,
+    duplicates: Sequence[tuple[int, int]],
+    is_committed: Callable[[], bool],
+) -> None:
+    """Do what `refresh` does for a load into an empty `raw`, while that load is not committed yet.
+
+    Its events are read from the files it wrote, but for the `duplicates` (file_id, source_row).
+    `is_committed` is asked when all is ready, and waits until the load is committed or is not to
+    be; only then is anything seen of the pre-aggregates.
+    """
+    with lake.scratch(settings.lake) as folder:
+        events = lake.read_written(spark, settings.lake, load_id, written.files)
+        known = [[(load_id, *row) for row in duplicates]] if duplicates else []
+        count = written.event_count
+        staged = Computation(spark, settings, folder, count, events, known).whole()
+    with connect(settings) as connection, connection.cursor() as cursor:
+        _put(cursor, staged)
+        if is_committed():
+            _mark(cursor, settings, is_computed=True)
+        else:
+            connection.rollback()
 
 
 def is_behind(settings: Settings) -> bool:
@@ -143,9 +170,34 @@ def _staged(spark: SparkSession, settings: Settings) -> Staged | None:
     if not load_ids and not is_whole:
         return None
     with lake.scratch(settings.lake) as folder:
-        computation = Computation(spark, settings, folder, int(event_count))
+        computation = Computation(
+            spark,
+            settings,
+            folder,
+            int(event_count),
+            committed_events(spark, settings),
+            committed_duplicates(settings),
+        )
         staged = None if is_whole else computation.touched(load_ids)
         return staged or computation.whole()
+
+
+def _put(cursor: Any, staged: Staged) -> None:
+    for name in TABLES:
+        _fill(cursor, name, staged)
+
+
+def _mark(cursor: Any, settings: Settings, *, is_computed: bool) -> None:
+    """Say in the ledger that the pre-aggregates are up to date; drop what was staged for them."""
+    if is_computed:
+        cursor.execute(
+            "insert into ops.aggregations (definitions) values (%s)",
+            (Json(definitions(settings)),),
+        )
+    cursor.execute(
+        "update ops.loads set aggregated_at = clock_timestamp() where aggregated_at is null"
+    )
+    stage.drop_all(cursor)
 
 
 def _fill(cursor: Any, name: str, staged: Staged) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,6 +32,7 @@ EVENTS_AT_ONCE = 3_000_000
 # Touched events count twice, before and after: from this share on, all of them cost no more.
 MOST_TOUCHED_SHARE = 0.4
 
+Origin = tuple[int, int, int]
 Stages = dict[str, stage.Stage]
 
 
@@ -45,24 +46,31 @@ class Staged:
 
 @dataclass(frozen=True)
 class Computation:
-    """One computation: of about `event_count` events, with an empty `folder` to write to."""
+    """One computation: of about `event_count` events, with an empty `folder` to write to.
+
+    `duplicates` are those among the events, by ORIGIN, some at a time.
+    """
 
     spark: SparkSession
     settings: Settings
     folder: str
     event_count: int
+    events: DataFrame
+    duplicates: Iterable[Sequence[Origin]]
 
     def whole(self) -> Staged:
         """Stage the pre-aggregates of all events."""
-        events = narrowed(self._without_duplicates(self._events()))
-        return Staged(after=self._stages(self._in_parts(events, "events"), "after"))
+        events = narrowed(self._without_duplicates(self.events))
+        if self._part_count > 1:
+            events = self._in_parts(events, "events")
+        return Staged(after=self._stages(events, "after"))
 
     def touched(self, load_ids: Sequence[int]) -> Staged | None:
         """Stage the pre-aggregates of the visitors the loads touch, before and after the loads.
 
         Returns None where they have so many of the events that all cost no more.
         """
-        events = self._events()
+        events = self.events
         new = self._written(new_visitors(events, load_ids), "new")
         links = self._written(visitor_links(events), "links")
         visitors = self._written(touched_visitors(new, links), "visitors")
@@ -73,14 +81,10 @@ class Computation:
         old = touched.where(~F.col("load_id").isin(*load_ids))
         return Staged(before=self._stages(old, "before"), after=self._stages(touched, "after"))
 
-    def _events(self) -> DataFrame:
-        settings = self.settings
-        return lake.read_events(self.spark, settings.lake, engine=engine_name(settings))
-
     def _without_duplicates(self, events: DataFrame) -> DataFrame:
         path = Path(self.folder) / "duplicates.parquet"
         if not path.exists():
-            _write_duplicates(self.settings, path)
+            _write_duplicates(self.duplicates, path)
         return events.join(self.spark.read.parquet(str(path)), list(ORIGIN), "left_anti")
 
     def _stages(self, events: DataFrame, name: str) -> Stages:
@@ -115,9 +119,10 @@ class Computation:
 
     def _stretches(self, events: DataFrame, name: str) -> DataFrame:
         """Compute the stretches part by part, so that the memory it takes has a limit."""
+        is_in_parts = "part" in events.columns
         paths = []
         for part in range(self._part_count):
-            own = events.where(F.col("part") == part).drop("part")
+            own = events.where(F.col("part") == part).drop("part") if is_in_parts else events
             frame = stretches(own, self.settings.dbt_vars)
             paths.append(f"{self.folder}/stretches_{name}/{part}")
             frame.write.parquet(paths[-1])
@@ -133,17 +138,28 @@ def _exchange_rates() -> list[tuple[str, str, str]]:
         return [(r["currency"], r["valid_from"], r["rate"]) for r in csv.DictReader(stream)]
 
 
-def _write_duplicates(settings: Settings, path: Path) -> None:
+def _write_duplicates(chunks: Iterable[Sequence[Origin]], path: Path) -> None:
     schema = pa.schema([(name, pa.int64()) for name in ORIGIN])
+    with pq.ParquetWriter(path, schema) as file:
+        for rows in chunks:
+            columns = [pa.array(values, pa.int64()) for values in zip(*rows, strict=True)]
+            file.write_table(pa.Table.from_arrays(columns, schema=schema))
+
+
+def committed_events(spark: SparkSession, settings: Settings) -> DataFrame:
+    """Return the events that the lake names."""
+    return lake.read_events(spark, settings.lake, engine=engine_name(settings))
+
+
+def committed_duplicates(settings: Settings) -> Iterator[Sequence[Origin]]:
+    """Yield the duplicates among the events that the lake names."""
     with (
         connect(settings) as connection,
         connection.cursor("duplicates") as cursor,  # named: its rows stay on the server
-        pq.ParquetWriter(path, schema) as file,
     ):
         cursor.execute(
             "select load_id, file_id, source_row from ops.duplicates "
             "join ops.loads using (load_id) where loaded_count > 0"
         )
         while rows := cursor.fetchmany(ROWS_AT_ONCE):
-            columns = [pa.array(values, pa.int64()) for values in zip(*rows, strict=True)]
-            file.write_table(pa.Table.from_arrays(columns, schema=schema))
+            yield rows

@@ -20,7 +20,7 @@ from ingestion.contract.events import (
     spark_ddl,
 )
 from ingestion.errors import InputError
-from ingestion.lake.tables import PARTITIONS, SCHEMAS, LakeFile, Table
+from ingestion.lake.tables import PARTITIONS, SCHEMAS, LakeFile, Table, paths
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -223,6 +223,16 @@ def read_events(spark: SparkSession, lake: str, *, engine: str) -> DataFrame:
     if engine == "sail":  # it reads the log itself, but no partitions from a list of files
         return spark.read.format("delta").load(root)
     return spark.read.option("basePath", root).parquet(*(f"{root}/{path}" for path in paths))
+
+
+def read_written(
+    spark: SparkSession, lake: str, load_id: int, files: Iterable[LakeFile]
+) -> DataFrame:
+    """Return the events of a load's files, which need not be committed, with the load's number."""
+    from pyspark.sql import functions as F
+
+    rows = spark.read.parquet(*paths(lake, files, "events"))
+    return rows.withColumn("load_id", F.lit(load_id).cast("bigint"))
 
 
 def _open(lake: str, table: Table) -> Any | None:

@@ -30,6 +30,7 @@ POINTS = {
     "commit": ("ingestion.commits", "commit_load"),
     "lake commit": ("ingestion.lake.log", "_commit_table"),
     "aggregates": ("ingestion.aggregates", "refresh"),
+    "aggregates beside": ("ingestion.aggregates", "refresh_beside"),
     "aggregates fill": ("ingestion.aggregates", "_fill"),
 }
 """By name: the function whose beginning and end are before and after the effect.

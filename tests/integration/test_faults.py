@@ -12,6 +12,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -24,7 +25,8 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
 
-from ingestion import batch, embedded, stage
+from ingestion import aggregates, batch, embedded, stage
+from ingestion import load as ledger_of_load
 from ingestion.errors import ClickmartError
 from ingestion.postgres import connect, connection_parameters
 from ingestion.settings import Settings
@@ -140,7 +142,11 @@ def assert_same(found: State, expected: State) -> None:
     assert set(found) == set(expected)
 
 
-KILLS = [(point, when, 1) for point in POINTS for when in ("before", "after")] + [
+# What a first load does not do.
+LATER = ("aggregates",)
+KILLS = [
+    (point, when, 1) for point in POINTS if point not in LATER for when in ("before", "after")
+] + [
     pytest.param(point, when, 2, marks=pytest.mark.slow)
     for point in TWICE
     for when in ("before", "after")
@@ -164,7 +170,9 @@ def test_killed_at_any_step_and_given_again_it_leaves_the_undisturbed_state(
     assert_same(state(empty), undisturbed)
 
 
-@pytest.mark.parametrize("point", ["stage copy", "fill", "copy", "commit", "aggregates fill"])
+@pytest.mark.parametrize(
+    "point", ["stage copy", "fill", "copy", "commit", *LATER, "aggregates fill"]
+)
 def test_killed_in_a_later_load_it_leaves_the_undisturbed_state(
     empty: Settings, spark: Any, files: Path, point: str
 ) -> None:
@@ -267,6 +275,36 @@ def test_a_crash_of_postgres_that_empties_the_stages_loads_nothing(
         return staged
 
     assert "PostgreSQL" in said_with(empty, spark, files, "copy_keys", crashing)
+    load(empty, spark, files)
+    assert_same(state(empty), undisturbed)
+
+
+def test_a_first_load_that_fails_leaves_no_pre_aggregates_though_they_were_ready(
+    empty: Settings,
+    spark: Any,
+    files: Path,
+    undisturbed: State,
+    query: Query,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    are_ready, put = threading.Event(), aggregates._put
+
+    def putting(*arguments: Any) -> None:
+        put(*arguments)
+        are_ready.set()
+
+    def failing(*_: Any) -> None:
+        assert are_ready.wait(60)
+        assert query("select count(*) from raw.agg_sessions") == [(0,)]
+        raise ClickmartError("no ledger")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(aggregates, "_put", putting)
+        patch.setattr(ledger_of_load, "_write_ledger", failing)
+        with pytest.raises(ClickmartError, match="no ledger"):
+            load(empty, spark, files)
+    for table in ("raw.events", "raw.agg_sessions", "raw.agg_daily_metrics", "ops.aggregations"):
+        assert query(f"select count(*) from {table}") == [(0,)], table
     load(empty, spark, files)
     assert_same(state(empty), undisturbed)
 
