@@ -269,9 +269,7 @@ COHORTS = Page(
     {
         "cohorts": """
             select period_type, cohort_type, cohort_start_date, period_number, cohort_user_count,
-                active_user_count, retention_rate, cumulative_revenue_per_user_amount,
-                period_start_date + case period_type when 'week' then interval '7 days'
-                    else interval '1 month' end <= %(last)s::date + 1 as is_over
+                active_user_count, retention_rate, cumulative_revenue_per_user_amount, is_over
             from marts.fct_user_cohorts
             where cohort_start_date <= %(last)s::date
                 and cohort_start_date > %(last)s::date

@@ -201,6 +201,7 @@ SHEETS = (
         cols=("period_number",),
         color="retention_rate",
         label="retention_rate",
+        only={"is_over": "true"},
         choose={"cohort_type": "activity"},
     ),
     Sheet(
@@ -211,6 +212,7 @@ SHEETS = (
         rows=("cumulative_revenue_per_user_amount",),
         cols=("period_number",),
         color="cohort_month@month",
+        only={"is_over": "true"},
         choose={"cohort_type": "activity"},
     ),
 )

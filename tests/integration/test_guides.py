@@ -64,7 +64,7 @@ FOLLOWED = {
         "Take along what the laptop has loaded",
         "Backups",
     ),
-    "docs/when-a-test-fails.md": ("See which rows", "An expression"),
+    "docs/when-a-test-fails.md": ("See which rows", "An expression", "Two models differ"),
     "docs/your-first-model.md": ("4. Build it and look",),
     "docs/your-own-events.md": ("From a file to the marts", "Look at what was loaded"),
     "docs/your-own-funnel.md": ("Five lines", "Shares and times"),
@@ -325,6 +325,7 @@ def test_the_drill_of_a_failing_test_goes_as_told(reader: Reader) -> None:
     assert failed.startswith("orders_are_plausible fail Got ")
     assert "(5 rows)" in rows
     assert passed.startswith("orders_are_plausible pass")
+    assert "(0 rows)" in reader.said[-1]  # no event is lost
     assert reader.query("select to_regclass('test_failures.orders_are_plausible')") == [(None,)]
     assert not (reader.folder / "tests/dbt/orders_are_plausible.sql").exists()
 

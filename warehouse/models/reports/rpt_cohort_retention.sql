@@ -9,6 +9,7 @@ final as (
         cohort_start_date as cohort_month,
         period_number,
         period_start_date as month_start_date,
+        is_over,
         cohort_user_count,
         active_user_count,
         retention_rate,

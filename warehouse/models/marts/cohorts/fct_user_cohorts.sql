@@ -62,6 +62,9 @@ periods as (
         select
             '{{ period_type }}' as period_type,
             {{ period_start(period_type, "calendar.date_day") }} as period_start_date,
+            max(calendar.date_day) + interval '1 day'
+            = {{ later_by(period_start(period_type, "calendar.date_day"), 1, period_type) }}
+                as is_over,
             row_number() over (order by {{ period_start(period_type, "calendar.date_day") }})
                 as calendar_number
         from span
@@ -121,6 +124,7 @@ periods_filled as (
         cohorts.cohort_start_date,
         periods.period_start_date,
         periods.calendar_number - cohorts.calendar_number as period_number,
+        periods.is_over,
         cohorts.cohort_user_count,
         coalesce(periods_aggregated.active_user_count, 0) as active_user_count,
         coalesce(periods_aggregated.gross_revenue_amount, 0) as gross_revenue_amount
@@ -158,6 +162,7 @@ final as (
         cohort_start_date,
         cast(period_number as integer) as period_number,
         period_start_date,
+        is_over,
         cohort_user_count,
         active_user_count,
         {{ rate("active_user_count", "cohort_user_count") }} as retention_rate,
