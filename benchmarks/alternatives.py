@@ -23,7 +23,7 @@ from benchmarks.measuring import (
     empty_home,
     execute,
     generate,
-    run_in_steps,
+    run_program,
     say,
     server_of,
 )
@@ -113,7 +113,7 @@ def _load_once(sessions: int, found: dict[Way, list[tuple[float, float | None]]]
         note(COPY, plain_copy.measure(names, server_of(home), keys=False, processes=1), None)
         execute(home, "checkpoint")
         words = [CLICKMART, "ingest", str(files), "--source", "native", "--json"]
-        seconds, peak_mb, printed, _ = run_in_steps(words, home)
+        seconds, peak_mb, printed = run_program(words, home)
         _check_count(INGEST, int(json.loads(printed)["read"]), rows)
         note(OURS, seconds, peak_mb)
     return rows
@@ -151,7 +151,7 @@ def load(loader: str, files: Path, home: Path, rows: int) -> tuple[float, float]
     names = ("host", "port", "user", "password", "dbname")
     server = {f"PG{n.upper()}": str(value) for n, value in server_of(home).items() if n in names}
     server["PGDATABASE"] = server.pop("PGDBNAME")
-    seconds, peak_mb, _, _ = run_in_steps(words, home, server)
+    seconds, peak_mb, _ = run_program(words, home, server)
     loaded = execute(home, f"select count(*) from {SCHEMA}.events")[0][0]
     _check_count(loader, loaded, rows)
     execute(home, drop)

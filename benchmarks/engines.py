@@ -24,7 +24,7 @@ from benchmarks.measuring import (
     execute,
     generate,
     run,
-    run_in_steps,
+    run_program,
     say,
 )
 from ingestion.spark import has_java
@@ -105,7 +105,7 @@ def _measure_once(sessions: int, found: Found) -> int:
 def _ingest(home: Path, sessions: int, engine: str) -> tuple[float, float, int]:
     files = generate(home, sessions)
     words = [CLICKMART, "ingest", str(files), "--source", "native", "--json"]
-    seconds, peak_mb, printed, _ = run_in_steps(words, home, {"CLICKMART_SPARK": engine})
+    seconds, peak_mb, printed = run_program(words, home, {"CLICKMART_SPARK": engine})
     return seconds, peak_mb, int(json.loads(printed)["read"])
 
 

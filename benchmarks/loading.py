@@ -14,12 +14,12 @@ from benchmarks.measuring import (
     FORMATS,
     empty_home,
     generate,
-    run_in_steps,
+    run_program,
     say,
     server_of,
 )
 
-Found = dict[str, list[tuple[float, float, float | None]]]
+Found = dict[str, list[tuple[float, float | None]]]
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,6 @@ class Loading:
     sessions: int
     events: int
     seconds: float
-    seconds_without_aggregates: float
     ratio_without_keys: float
     ratio_with_keys: float
     peak_memory_mb: float | None
@@ -46,11 +45,10 @@ def measure_loading(sessions: int, runs: int, formats: Sequence[str] = FORMATS) 
             what,
             sessions,
             read[0],
-            round(median(f[0] for f in figures), 2),
-            round(loading := median(f[1] for f in figures), 2),
-            round(loading / plain, 2),
-            round(loading / keyed, 2),
-            max((round(f[2]) for f in figures if f[2]), default=None),
+            round(seconds := median(f[0] for f in figures), 2),
+            round(seconds / plain, 2),
+            round(seconds / keyed, 2),
+            max((round(f[1]) for f in figures if f[1]), default=None),
         )
         for what, figures in found.items()
     ]
@@ -62,8 +60,8 @@ def _plain(keys: bool, processes: int) -> str:
 
 
 def _load_once(sessions: int, format_: str, found: Found) -> int:
-    def note(what: str, seconds: float, loading: float, peak_mb: float | None) -> None:
-        found.setdefault(what, []).append((seconds, loading, peak_mb))
+    def note(what: str, seconds: float, peak_mb: float | None) -> None:
+        found.setdefault(what, []).append((seconds, peak_mb))
         say(sessions, what, seconds)
 
     with empty_home() as home:
@@ -75,8 +73,8 @@ def _load_once(sessions: int, format_: str, found: Found) -> int:
                     seconds = plain_copy.measure(
                         paths, server_of(home), keys=keys, processes=processes
                     )
-                    note(_plain(keys, processes), seconds, seconds, None)
+                    note(_plain(keys, processes), seconds, None)
         words = [CLICKMART, "ingest", str(events), "--source", "native", "--json"]
-        seconds, peak_mb, printed, steps = run_in_steps(words, home)
-        note(f"ingest, {format_}", seconds, steps[-1][1], peak_mb)
+        seconds, peak_mb, printed = run_program(words, home)
+        note(f"ingest, {format_}", seconds, peak_mb)
         return int(json.loads(printed)["read"])

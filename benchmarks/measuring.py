@@ -80,38 +80,36 @@ def _tree_bytes(pid: int) -> int:
 
 def run(arguments: list[str], home: Path, **environment: str) -> tuple[float, float, str]:
     """Run a clickmart command; return its seconds, its peak memory in MB and what it printed."""
-    seconds, peak_mb, printed, _ = run_in_steps([CLICKMART, *arguments], home, environment)
-    return seconds, peak_mb, printed
+    return run_program([CLICKMART, *arguments], home, environment)
 
 
-def run_in_steps(
+def run_program(
     words: list[str], home: Path, environment: Mapping[str, str] | None = None
-) -> tuple[float, float, str, list[tuple[str, float]]]:
-    """Run a program as `run` does; return its steps too, with the second each began in.
+) -> tuple[float, float, str]:
+    """Run any program as `run` does a command.
 
     Raises SystemExit, with the last line it wrote, when it fails.
     """
     began = time.monotonic()
-    with tempfile.TemporaryFile("w+") as output:  # a pipe would fill while the steps are read
+    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
         process = subprocess.Popen(
             words,
             env={**os.environ, **(environment or {}), "CLICKMART_HOME": str(home)},
             cwd=PROJECT,
             stdout=output,
-            stderr=subprocess.PIPE,
+            stderr=errors,
             text=True,
         )
         memory = PeakMemory(process.pid, home)
-        steps = [(line.strip(), time.monotonic() - began) for line in process.stderr or ()]
         process.wait()
-        peak_mb = memory.stop()
+        seconds, peak_mb = time.monotonic() - began, memory.stop()
         output.seek(0)
-        printed = output.read()
+        errors.seek(0)
+        printed, said = output.read(), errors.read().strip().splitlines()
     if process.returncode != 0:
-        said = steps[-1][0] if steps else ""
         command = " ".join((Path(words[0]).name, *words[1:]))
-        raise SystemExit(f"{command} ended: {process.returncode}: {said}")
-    return time.monotonic() - began, peak_mb, printed, steps
+        raise SystemExit(f"{command} ended: {process.returncode}: {said[-1] if said else ''}")
+    return seconds, peak_mb, printed
 
 
 @contextmanager
