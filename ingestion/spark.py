@@ -26,6 +26,15 @@ OLDEST_JAVA = 17
 IDLE_SECONDS = 30 * 24 * 3600
 """How long Sail keeps a session that nobody uses; by itself it would be some minutes."""
 
+# What every Apache Spark is told, this machine's and a cluster's. To keep a batch for Python below
+# a number of bytes, Spark 4.1 measures it after each row, which takes the longer the more rows it
+# has where lists are null: of large batches, half of a load's time. So rows are counted alone, and
+# few of them, since they may be wide; `files.rounds` bounds them all.
+SPARK_SETTINGS = {
+    "spark.sql.execution.arrow.maxBytesPerBatch": str(2**31 - 1),
+    "spark.sql.execution.arrow.maxRecordsPerBatch": "1000",
+}
+
 
 def java_version() -> tuple[str, int] | None:
     """Return the path and major version of the Java that Spark would use, or None."""
@@ -126,7 +135,7 @@ def _spark(settings: Settings, engine: str) -> SparkSession:
         raise EngineError(
             f"The engine {engine!r} did not start: {_first_line(error)} (log: {log})"
         ) from error
-    _configure(spark)
+    _configure(spark, SPARK_SETTINGS)
     return spark
 
 
@@ -174,9 +183,9 @@ def _stderr_to(log: Path) -> Iterator[None]:
         os.close(kept)
 
 
-def _configure(spark: SparkSession) -> None:
-    spark.conf.set("spark.sql.session.timeZone", "UTC")
-    spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", "100000")
+def _configure(spark: SparkSession, settings: dict[str, str] | None = None) -> None:
+    for name, value in {"spark.sql.session.timeZone": "UTC", **(settings or {})}.items():
+        spark.conf.set(name, value)
 
 
 @contextmanager
