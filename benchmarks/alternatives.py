@@ -50,8 +50,8 @@ class Way:
 
 WAYS = {
     "pandas_to_sql": Way("pandas, to_sql", IN_PARTS),
-    # An insert of many rows is compiled anew each time: hours at ten million events.
-    "pandas_to_sql_multi": Way("pandas, to_sql(method='multi')", IN_PARTS, 100_000),
+    # An insert of many rows is compiled anew each time: more than ten minutes at a million events.
+    "pandas_to_sql_multi": Way("pandas, to_sql(method='multi')", IN_PARTS, 10_000),
     "spark_jdbc": Way("Apache Spark, JDBC writer", IN_PARTS),
     "dlt_rows": Way("dlt, as it comes", NOTED),
     "dlt_csv": Way("dlt, Arrow to COPY of CSV", NOTED),
