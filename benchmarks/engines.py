@@ -199,7 +199,10 @@ def open_lake(lake: Path, file: Path) -> duckdb.DuckDBPyConnection:
     for schema in ("raw", "staging", "intermediate"):
         database.execute(f"create schema {schema}")
     events, lost = (DeltaTable(str(lake / name)).file_uris() for name in ("events", "duplicates"))
-    query = f"create view raw.events as select events.* from read_parquet({events}) as events"
+    query = (
+        "create view raw.events as select events.*, coalesce(len(items), 0) as item_count "
+        f"from read_parquet({events}) as events"
+    )
     if lost:
         query += f" anti join read_parquet({lost}) as lost using (load_id, file_id, source_row)"
     database.execute(query)

@@ -17,11 +17,20 @@ import pyarrow.compute as pc
 from psycopg2 import sql
 
 from ingestion import lake
-from ingestion.contract.events import EVENT_COLUMNS, ITEM_COLUMNS, Column
+from ingestion.contract.events import ITEM_COLUMNS, Column
 from ingestion.readers import json_text
-from ingestion.stage import ORIGIN, copy_batches, copy_into, event_batches, item_batches
+from ingestion.stage import (
+    EVENTS,
+    ITEM_COUNT,
+    ORIGIN,
+    copy_batches,
+    copy_into,
+    event_batches,
+    item_batches,
+)
 
 LOAD = Column("load_id", "bigint")
+RAW_EVENTS = (*EVENTS, ITEM_COUNT, LOAD)
 RAW_ITEMS = (Column("event_id"), *ITEM_COLUMNS, LOAD)
 ITEM_NAMES = [column.name for column in RAW_ITEMS]
 PROPERTIES = "properties"
@@ -102,7 +111,7 @@ def _copy(cursor: Any, part: Part, unreadable: Rows, *, freeze: bool) -> int:
     )
     items = (batch.select(ITEM_NAMES) for batch in part.batches("events", item_batches))
     table = sql.Identifier("raw", "events")
-    count = copy_into(cursor, table, EVENT_COLUMNS, events, freeze=freeze)
+    count = copy_into(cursor, table, RAW_EVENTS, events, freeze=freeze)
     copy_into(cursor, sql.Identifier("raw", "event_items"), RAW_ITEMS, items, freeze=freeze)
     return count
 

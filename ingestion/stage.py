@@ -23,7 +23,7 @@ from psycopg2 import sql
 
 from ingestion import lake
 from ingestion.contract.arrow import arrow_fields
-from ingestion.contract.events import EVENT_COLUMNS, ITEM_COLUMNS, Column
+from ingestion.contract.events import EVENT_COLUMNS, ITEM_COLUMNS, ITEMS, Column
 from ingestion.errors import DatabaseError
 from ingestion.postgres import connect, connection_parameters
 from ingestion.settings import Settings
@@ -36,7 +36,10 @@ BATCHES_AHEAD = 4
 
 ORIGIN = (Column("file_id", "bigint"), Column("source_row", "bigint"))
 EVENTS = tuple(column for column in EVENT_COLUMNS if column.name != "load_id")
-ITEMS = (*ORIGIN, Column("event_id"), *ITEM_COLUMNS)
+EVENT_ITEMS = (*ORIGIN, Column("event_id"), *ITEM_COLUMNS)
+ITEM_COUNT = Column("item_count", "int")
+"""How many products an event concerns: a column of `raw.events` beside the contract's."""
+
 QUARANTINED = (Column("source"), *ORIGIN, Column("reasons"), Column("record"))
 KEYS = (*ORIGIN, Column("event_id"), Column("received_at", "timestamp"))
 """What tells a load's events apart, and which delivery of one came first."""
@@ -225,7 +228,7 @@ class _Stream(io.RawIOBase):
 
 
 def file_batches(paths: Iterable[str], names: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of lake files: the named columns, in this order."""
+    """Yield the rows of lake files: the named columns, in this order; a.b is field b of a."""
     return _read_ahead(_file_batches(paths, names))
 
 
@@ -233,7 +236,7 @@ def _file_batches(paths: Iterable[str], names: Sequence[str]) -> Iterator[pa.Rec
     for path in paths:
         with pq.ParquetFile(path) as file:
             for batch in file.iter_batches(BATCH_ROWS, columns=names, use_threads=False):
-                yield batch.select(names)
+                yield batch.select([name.split(".")[0] for name in names])
 
 
 def _read_ahead(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -246,20 +249,24 @@ def _read_ahead(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 
 
 def event_batches(paths: Iterable[str]) -> Iterator[pa.RecordBatch]:
-    """Yield the events' rows of lake files, in the order of EVENTS."""
-    return file_batches(paths, [column.name for column in EVENTS])
+    """Yield the events' rows of lake files, in the order of EVENTS, and ITEM_COUNT."""
+    # One field of the items is enough to count them.
+    counted = f"{ITEMS}.list.element.{ITEM_COLUMNS[0].name}"
+    for batch in file_batches(paths, [*(column.name for column in EVENTS), counted]):
+        counts = pc.fill_null(pc.list_value_length(batch.column(ITEMS)), 0)
+        yield batch.drop_columns([ITEMS]).append_column(ITEM_COUNT.name, counts)
 
 
 def item_batches(paths: Iterable[str]) -> Iterator[pa.RecordBatch]:
-    """Yield the products of the events of lake files, in the order of ITEMS."""
-    for batch in file_batches(paths, ["file_id", "source_row", "event_id", "items"]):
-        items = batch.column("items")
+    """Yield the products of the events of lake files, in the order of EVENT_ITEMS."""
+    for batch in file_batches(paths, ["file_id", "source_row", "event_id", ITEMS]):
+        items = batch.column(ITEMS)
         parent = pc.list_parent_indices(items)
         flat = pc.list_flatten(items)
         keys = batch.select(["file_id", "source_row", "event_id"]).take(parent)
         yield pa.RecordBatch.from_arrays(
             [*keys.columns, *(flat.field(c.name) for c in ITEM_COLUMNS)],
-            names=[c.name for c in ITEMS],
+            names=[c.name for c in EVENT_ITEMS],
         )
 
 

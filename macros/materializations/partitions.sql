@@ -1,6 +1,6 @@
 {#
     Tables in partitions by month: a model of many rows says `meta: {partitioned_by: a date column}`
-    and depends on int_load_days_aggregated. Each month with at least a thousandth of the events is a
+    and depends on int_load_day_types_aggregated. Each month with at least a thousandth of the events is a
     partition, so there are never very many; the dates of wrong clocks share one more with all others.
 
     The partitions stand in a schema of their own, out of the sight of those who read the marts.
@@ -39,7 +39,7 @@
 
 {# The first days of these months, as text. #}
 {% macro months_without_partition(relation) %}
-    {% set days = ref('int_load_days_aggregated') %}
+    {% set days = ref('int_load_day_types_aggregated') %}
     {% set found = run_query(
         "select month from (select date_trunc('month', event_date)::date::text as month, "
         ~ "sum(event_count) as event_count from " ~ days ~ " group by 1) as months "

@@ -11,10 +11,11 @@ import yaml
 from ingestion.aggregates import TABLES, UUID_COLUMNS
 from ingestion.contract.events import EVENT_COLUMNS, ITEM_COLUMNS, Column
 from ingestion.settings import PROJECT_DIR
+from ingestion.stage import ITEM_COUNT
 
 Query = Callable[..., list[tuple[Any, ...]]]
 KEYED_ITEMS = (Column("event_id"), *ITEM_COLUMNS, Column("load_id", "bigint"))
-WRITTEN_BY_SPARK = {"events": EVENT_COLUMNS, "event_items": KEYED_ITEMS, **TABLES}
+WRITTEN_BY_SPARK = {"events": (*EVENT_COLUMNS, ITEM_COUNT), "event_items": KEYED_ITEMS, **TABLES}
 
 
 def ddl_types(query: Query, schema: str, table: str) -> dict[str, str]:

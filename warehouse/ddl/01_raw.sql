@@ -142,7 +142,9 @@ create table if not exists raw.events (
     source text not null,
     file_id bigint not null,
     source_row bigint not null,
-    load_id bigint not null
+    load_id bigint not null,
+    -- How many rows of raw.event_items it has.
+    item_count integer not null
 );
 create index if not exists events_load_id on raw.events using brin (load_id);
 
@@ -161,6 +163,19 @@ create table if not exists raw.event_items (
     primary key (event_id, line_id)
 );
 create index if not exists event_items_load_id on raw.event_items using brin (load_id);
+
+do $$ begin
+    if not exists (
+        select from pg_attribute
+        where attrelid = 'raw.events'::regclass and attname = 'item_count' and not attisdropped
+    ) then
+        alter table raw.events add column item_count integer not null default 0;
+        update raw.events set item_count = items.item_count
+        from (select event_id, count(*) as item_count from raw.event_items group by event_id) as items
+        where events.event_id = items.event_id;
+        alter table raw.events alter column item_count drop default;
+    end if;
+end $$;
 
 create table if not exists raw.quarantined_events (
     load_id bigint not null,

@@ -7,7 +7,7 @@ days as (
     select
         event_date,
         sum(credible_event_count) as credible_event_count
-    from {{ ref("int_load_days_aggregated") }}
+    from {{ ref("int_load_day_types_aggregated") }}
     group by event_date
 ),
 

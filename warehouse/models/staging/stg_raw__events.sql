@@ -35,6 +35,7 @@ select
     currency,
     coalesce(is_bot, false) as is_declared_bot,
     properties,
+    item_count,
     source,
     file_id,
     source_row,

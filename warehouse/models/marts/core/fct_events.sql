@@ -1,4 +1,4 @@
--- depends_on: {{ ref("int_load_days_aggregated") }}
+-- depends_on: {{ ref("int_load_day_types_aggregated") }}
 with events as (
     select *
     from {{ ref("stg_raw__events") }}
@@ -22,15 +22,6 @@ visitors as (
     from {{ ref("int_visitors_flagged") }}
 ),
 
-items as (
-    select
-        event_id,
-        count(*) as item_count
-    from {{ ref("stg_raw__event_items") }}
-    where {{ of_changed_events() }}
-    group by event_id
-),
-
 final as (
     select
         events.event_id,
@@ -52,7 +43,7 @@ final as (
         events.search_term,
         events.experiment_id,
         events.variant_id,
-        cast(coalesce(items.item_count, 0) as integer) as item_count,
+        events.item_count,
         {{ device_key("events.device_type", "events.browser", "events.os") }} as device_key,
         events.country,
         visitors.is_bot,
@@ -63,8 +54,6 @@ final as (
         on events.event_id = sessionized_events.event_id
     inner join visitors
         on events.visitor_id = visitors.visitor_id
-    left join items
-        on events.event_id = items.event_id
 )
 
 select * from final

@@ -8,14 +8,29 @@ dates as (
     inner join span on dim_dates.date_day between span.first_date and span.last_date
 ),
 
+events_stacked as (
+    select
+        event_date,
+        event_type,
+        event_count
+    from {{ ref("int_load_day_types_aggregated") }}
+    union all
+    select
+        event_date,
+        event_type,
+        -event_count as event_count
+    from {{ ref("int_bot_day_types_aggregated") }}
+    where not {{ is_counted("true") }}
+),
+
 events as (
     select
         event_date,
         event_type,
         sum(event_count) as event_count
-    from {{ ref("int_session_day_types_aggregated") }}
-    where {{ is_counted() }}
+    from events_stacked
     group by event_date, event_type
+    having sum(event_count) > 0
 ),
 
 types as (

@@ -16,7 +16,7 @@ events_typed as (
             'product_click', 'product_view', 'add_to_cart', 'remove_from_cart', 'purchase'
         ) as has_product,
         event_type = 'purchase' as has_order
-    from {{ ref("int_session_day_types_aggregated") }}
+    from {{ ref("int_load_day_types_aggregated") }}
 ),
 
 events as (
@@ -29,7 +29,6 @@ events as (
         sum(early_event_count) as early_event_count,
         max(longest_delay_seconds) as longest_delay_seconds,
         sum(declared_bot_event_count) as declared_bot_event_count,
-        sum(case when is_bot then event_count else 0 end) as bot_event_count,
         sum(case when has_page then event_count else 0 end) as page_event_count,
         sum(case when has_page then event_count - page_named_event_count else 0 end)
             as missing_page_event_count,
@@ -40,6 +39,14 @@ events as (
         sum(case when has_order then event_count - order_named_event_count else 0 end)
             as missing_order_id_event_count
     from events_typed
+    group by event_date
+),
+
+bot_events as (
+    select
+        event_date,
+        sum(event_count) as bot_event_count
+    from {{ ref("int_bot_day_types_aggregated") }}
     group by event_date
 ),
 
@@ -108,8 +115,9 @@ final as (
         cast(coalesce(events.early_event_count, 0) as bigint) as early_event_count,
         cast(events.longest_delay_seconds / 3600 as numeric(12, 2)) as longest_delay_hours,
         cast(coalesce(events.declared_bot_event_count, 0) as bigint) as declared_bot_event_count,
-        cast(coalesce(events.bot_event_count, 0) as bigint) as bot_event_count,
-        {{ rate("events.bot_event_count", "events.event_count") }} as bot_event_rate,
+        cast(coalesce(bot_events.bot_event_count, 0) as bigint) as bot_event_count,
+        {{ rate("coalesce(bot_events.bot_event_count, 0)", "events.event_count") }}
+            as bot_event_rate,
         cast(coalesce(unknown_users.unknown_user_event_count, 0) as bigint)
             as unknown_user_event_count,
         {{ rate("coalesce(unknown_users.unknown_user_event_count, 0)", "events.event_count") }}
@@ -132,6 +140,7 @@ final as (
     from dates
     cross join span
     left join events on dates.date_day = events.event_date
+    left join bot_events on dates.date_day = bot_events.event_date
     left join unknown_users on dates.date_day = unknown_users.event_date
     left join orders on dates.date_day = orders.order_date
     left join order_lines on dates.date_day = order_lines.order_date
