@@ -9,8 +9,7 @@
     - by_session: the same for the sessions of which rows of the models that this one reads differ,
       and for all sessions of a visitor where those have rows of visitors. They write down for it
       what differs: they need a `unique_key` too. The model marks what it reads by
-      of_changed_sessions(), and has columns `session_id` and `visitor_id`. A macro named in
-      `meta: also_changed` selects further sessions, which a table made anew each time changes.
+      of_changed_sessions(), and has columns `session_id` and `visitor_id`.
     - by_event: the same for single events. The model marks what it reads by of_changed_events(),
       and has columns `event_id`, `session_id` and `visitor_id`.
     - by_load: rows computed from the events of new loads alone are added; rows of the same
@@ -19,6 +18,9 @@
       that model writes down for it, is added to the standing sums. The model reads rows_of() that
       model alone, has a `unique_key` (never null) and a `row_count`, the sum of `row_sign`; all its
       other columns are sums of whole numbers or numerics, never null.
+
+    A macro named in `meta: also_changed` selects further sessions or users, whose rows a table made
+    anew each time changes.
 
     Each is one transaction, with the note of which load it came to: killed at any point, the next
     build goes on from there. A reader never sees it half-done.
@@ -133,6 +135,7 @@
 
 {% macro changed_keys(key, since_load_id, target) %}
     {# The visitors, users, sessions or events to compute anew: those of new loads, and of a backfill. #}
+    {% set also_changed = config.get('meta', {}).get('also_changed') %}
     {% if key in ('session_id', 'event_id') %}
         {% set keys = 'session_id' if key == 'session_id' else 'event_id, session_id' %}
         {{ return(keys_of_differences(keys, since_load_id, target)) }}
@@ -140,6 +143,10 @@
     {% set changes = ref('int_changed_visitors' if key == 'visitor_id' else 'int_changed_users') %}
     {% set visitors = backfilled_visitors() if var('backfill_from') is not none %}
     select {{ key }} from {{ changes }} where load_id > {{ since_load_id }}
+    {% if also_changed %}
+        union
+        {{ context[also_changed](since_load_id, target) }}
+    {% endif %}
     {% if visitors and key == 'visitor_id' %}
         union
         {{ visitors }}
@@ -165,7 +172,7 @@
         ) %}
     {% endfor %}
     {% if config.get('meta', {}).get('also_changed') %}
-        {% do found.append(context[config.get('meta').also_changed](since_load_id)) %}
+        {% do found.append(context[config.get('meta').also_changed](since_load_id, target)) %}
     {% endif %}
     {% if var('backfill_from') is not none %}
         {% do visitors.append(backfilled_visitors()) %}
@@ -183,7 +190,28 @@
 {% endmacro %}
 
 
-{% macro sessions_of_recategorized_products(since_load_id) %}
+{% macro users_of_wrong_clocks(since_load_id, target) %}
+    {# Those with a day after the data's last one, of now or of when the table was written: it counts
+       as the last. No first_seen_date is later than that. #}
+    {% set days = {
+        'int_visitor_days_aggregated': 'event_date', 'fct_sessions': 'session_date',
+        'fct_orders': 'order_date'
+    } %}
+    {% set last_date %}
+        (select least(max(first_seen_date), (select last_date from {{ relation_named("int_span_observed") }}))
+        from {{ target }})
+    {% endset %}
+    {% for name, date in days.items() %}
+        select user_key from {{ relation_named(name) }} where {{ date }} > {{ last_date }}
+        union
+    {% endfor %}
+    select orders.user_key from {{ relation_named("fct_refunds") }} as refunds
+    inner join {{ relation_named("fct_orders") }} as orders on refunds.order_key = orders.order_key
+    where refunds.refund_date > {{ last_date }}
+{% endmacro %}
+
+
+{% macro sessions_of_recategorized_products(since_load_id, target) %}
     {# Those who came by a product that new loads may have moved to another category. #}
     select session_id from {{ relation_named("int_session_product_steps") }}
     where product_id in (

@@ -7,7 +7,7 @@ with monthly as (
 ),
 
 users as (
-    select * from {{ ref("int_users_segmented") }}
+    select * from {{ ref("dim_users") }}
 )
 
 select

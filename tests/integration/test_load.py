@@ -15,6 +15,7 @@ import pytest
 
 from ingestion import batch, load
 from ingestion.errors import UsageError
+from ingestion.postgres import apply_ddl, connect
 from ingestion.readers.hashing import NOT_KEPT, hashed_id
 from ingestion.settings import Settings
 from tests.conftest import killed_in
@@ -26,6 +27,9 @@ CONTENT = (
     "from raw.events as e left join raw.event_items as i using (event_id) "
     "group by e.event_id order by e.event_id"
 )
+
+
+ITEM_COUNTS = "select item_count, count(*) from raw.events group by item_count order by item_count"
 
 
 def events(event: Any, count: int, start: int = 0) -> list[dict[str, Any]]:
@@ -183,6 +187,27 @@ def test_any_split_into_loads_gives_the_same_content(
     assert query(
         "select sum(read_count), sum(loaded_count), sum(duplicate_count) from ops.loads"
     ) == [(80, 60, 20)]
+
+
+@pytest.mark.both_engines
+def test_an_event_is_loaded_with_the_count_of_its_items(
+    ingest: Any, event: Any, query: Query
+) -> None:
+    ingest([*events(event, 9), event(event_id="null", items=None)])
+    ingest(events(event, 6, start=9))
+    assert query(ITEM_COUNTS) == [(0, 6), (1, 5), (2, 5)]
+
+
+def test_a_warehouse_of_an_older_version_counts_its_items_once(
+    ingest: Any, event: Any, query: Query, empty: Settings
+) -> None:
+    ingest(events(event, 9))
+    with connect(empty) as connection, connection.cursor() as cursor:
+        cursor.execute("alter table raw.events drop column item_count cascade")
+    apply_ddl(empty)
+    assert query(ITEM_COUNTS) == [(0, 3), (1, 3), (2, 3)]
+    ingest(events(event, 3, start=9))
+    assert query(ITEM_COUNTS) == [(0, 4), (1, 4), (2, 4)]
 
 
 @pytest.mark.both_engines

@@ -598,7 +598,7 @@ def test_the_marts_tell_the_truth_of_the_generated_sessions(
     assert true("has_checkout") == told("select session_id::text from marts.fct_checkout_funnels")
     assert true("has_purchase") == told(
         "select session_id::text from intermediate.int_session_paths "
-        "join marts.fct_sessions using (session_id) where path_end = 'purchase' and not is_bot"
+        "where path_end = 'purchase' and not is_bot"
     )
     assert true("product_view_count") == told(
         "select session_id::text from marts.fct_category_funnels"

@@ -9,6 +9,16 @@ with events as (
     where {{ of_changed_sessions() }}
 ),
 
+sessions as (
+    select
+        session_id,
+        {{ month_start("session_date") }} as month_start_date,
+        coalesce(device_type, '(unknown)') as device_type,
+        is_bot
+    from {{ ref("fct_sessions") }}
+    where {{ of_changed_sessions() }}
+),
+
 steps_compared as (
     select
         visitor_id,
@@ -50,20 +60,24 @@ paths as (
 
 final as (
     select
-        visitor_id,
-        session_id,
-        case when is_purchased then 'purchase' else 'exit' end as path_end,
+        paths.visitor_id,
+        paths.session_id,
+        sessions.month_start_date,
+        sessions.device_type,
+        sessions.is_bot,
+        case when paths.is_purchased then 'purchase' else 'exit' end as path_end,
         concat_ws(
             ' > ',
-            shown_steps,
+            paths.shown_steps,
             case
-                when step_count - case when is_purchased then 1 else 0 end > {{ most_steps }}
+                when paths.step_count - cast(paths.is_purchased as integer) > {{ most_steps }}
                     then '...'
             end,
-            case when is_purchased then 'purchase' else '(exit)' end
+            case when paths.is_purchased then 'purchase' else '(exit)' end
         ) as journey_path,
-        cast(step_count as integer) as step_count
+        cast(paths.step_count as integer) as step_count
     from paths
+    inner join sessions on paths.session_id = sessions.session_id
 )
 
 select * from final

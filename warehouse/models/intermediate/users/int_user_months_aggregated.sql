@@ -8,7 +8,7 @@ visitor_days as (
         event_date,
         last_event_at
     from {{ ref("int_visitor_days_aggregated") }}
-    where {{ is_counted() }}
+    where {{ is_counted() }} and {{ of_changed_users() }}
 ),
 
 sessions as (
@@ -16,7 +16,7 @@ sessions as (
         user_key,
         session_date
     from {{ ref("fct_sessions") }}
-    where {{ is_counted() }}
+    where {{ is_counted() }} and {{ of_changed_users() }}
 ),
 
 orders as (
@@ -26,7 +26,7 @@ orders as (
         order_date,
         gross_amount
     from {{ ref("fct_orders") }}
-    where {{ is_counted() }}
+    where {{ is_counted() }} and {{ of_changed_users() }}
 ),
 
 refunds as (

@@ -1,9 +1,18 @@
 with users as (
     select
         user_key,
-        segment,
-        as_of_date
-    from {{ ref("int_users_segmented") }}
+        segment
+    from {{ ref("dim_users") }}
+),
+
+today as (
+    select last_date as as_of_date
+    from {{ ref("int_span_observed") }}
 )
 
-select * from users
+select
+    users.user_key,
+    users.segment,
+    today.as_of_date
+from users
+cross join today

@@ -6,16 +6,19 @@
 with sessions as (
     select
         session_id,
+        visitor_id,
         user_key,
         session_date,
         device_type,
         channel
     from {{ ref("fct_sessions") }}
-    where {{ is_counted() }}
+    where {{ is_counted() }} and {{ of_changed_sessions() }}
 ),
 
 funnels as (
-    {{ funnel(ref("int_checkout_events"), "session_id", steps) | indent(4) }}
+    {{ funnel(
+        ref("int_checkout_events"), "session_id", steps, where=of_changed_sessions()
+    ) | indent(4) }}
 ),
 
 steps_stacked as (
@@ -40,6 +43,7 @@ final as (
         sessions.session_id,
         steps_stacked.step_number,
         steps_stacked.step,
+        sessions.visitor_id,
         sessions.user_key,
         sessions.session_date,
         sessions.device_type,

@@ -1,34 +1,11 @@
-with session_paths as (
+with paths_aggregated as (
     select
-        session_id,
+        month_start_date,
+        device_type,
         path_end,
-        journey_path
-    from {{ ref("int_session_paths") }}
-),
-
-sessions as (
-    select
-        session_id,
-        {{ month_start("session_date") }} as month_start_date,
-        coalesce(device_type, '(unknown)') as device_type
-    from {{ ref("fct_sessions") }}
-    where {{ is_counted() }}
-),
-
-paths_aggregated as (
-    select
-        sessions.month_start_date,
-        sessions.device_type,
-        session_paths.path_end,
-        session_paths.journey_path,
-        count(*) as session_count
-    from session_paths
-    inner join sessions on session_paths.session_id = sessions.session_id
-    group by
-        sessions.month_start_date,
-        sessions.device_type,
-        session_paths.path_end,
-        session_paths.journey_path
+        journey_path,
+        row_count as session_count
+    from {{ ref("int_paths_aggregated") }}
 ),
 
 paths_ranked as (

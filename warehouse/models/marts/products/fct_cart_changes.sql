@@ -1,5 +1,7 @@
 with changes as (
-    select * from {{ ref("int_cart_changes_valued") }}
+    select *
+    from {{ ref("int_cart_changes_valued") }}
+    where {{ of_changed_users("session_id", of="fct_carts") }}
 ),
 
 carts as (
@@ -10,6 +12,7 @@ carts as (
         cart_date,
         is_bot
     from {{ ref("fct_carts") }}
+    where {{ of_changed_users() }}
 ),
 
 events_aggregated as (

@@ -10,6 +10,7 @@ with cart_products as (
         max(case when is_last_change then unit_price_amount end) as unit_price_amount,
         max(case when is_last_change then cart_amount end) as final_amount
     from {{ ref("int_cart_changes_valued") }}
+    where {{ of_changed_users("session_id", of="fct_carts") }}
     group by session_id, product_id
 ),
 
@@ -25,6 +26,7 @@ carts as (
         recovered_order_key,
         is_bot
     from {{ ref("fct_carts") }}
+    where {{ of_changed_users() }}
 ),
 
 order_items as (
