@@ -211,6 +211,20 @@
 {% endmacro %}
 
 
+{% macro users_of_closed_months(since_load_id, target) %}
+    {# All buyers, who are ranked among each other; and all users, where the months are not the same. #}
+    {% set span = relation_named("int_span_observed") %}
+    select user_key from {{ relation_named("int_user_months_aggregated") }}
+    where order_count > 0 or (
+        select
+            min(month_start_date) is distinct from (select {{ month_start("first_date") }} from {{ span }})
+            or max(month_start_date) is distinct from
+            (select {{ later_by(month_start("last_date"), -1, "month") }} from {{ span }})
+        from {{ target }}
+    )
+{% endmacro %}
+
+
 {% macro sessions_of_recategorized_products(since_load_id, target) %}
     {# Those who came by a product that new loads may have moved to another category. #}
     select session_id from {{ relation_named("int_session_product_steps") }}

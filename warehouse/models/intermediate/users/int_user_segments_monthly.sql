@@ -2,18 +2,21 @@ with span as (
     select * from {{ ref("int_span_observed") }}
 ),
 
--- The last month ends with the data.
+-- The month of the data's last day is still open.
 months as (
     select
         {{ month_start("span_days.date_day") }} as month_start_date,
         max(span_days.date_day) as as_of_date
     from span
     cross join {{ days_between("span.first_date", "span.last_date") }} as span_days
+    where span_days.date_day < {{ month_start("span.last_date") }}
     group by {{ month_start("span_days.date_day") }}
 ),
 
 user_months as (
-    select * from {{ ref("int_user_months_aggregated") }}
+    select *
+    from {{ ref("int_user_months_aggregated") }}
+    where {{ of_changed_users() }}
 ),
 
 -- What a user was at the end of a month in which anything happened, until the next such month.

@@ -1,10 +1,34 @@
-with segments as (
+with span as (
+    select last_date
+    from {{ ref("int_span_observed") }}
+),
+
+closed_months as (
     select
         user_key,
         month_start_date,
         as_of_date,
         segment
     from {{ ref("int_user_segments_monthly") }}
+),
+
+users as (
+    select
+        user_key,
+        segment
+    from {{ ref("dim_users") }}
+),
+
+segments as (
+    select * from closed_months
+    union all
+    select
+        users.user_key,
+        {{ month_start("span.last_date") }} as month_start_date,
+        span.last_date as as_of_date,
+        users.segment
+    from users
+    cross join span
 ),
 
 -- From the first on a user has a row for every month, so the row before is the month before.
