@@ -59,14 +59,7 @@
         ~ changed_keys(key, todo.since_load_id, target)
     ) %}
     {% do run_query("analyze changed_keys") %}
-    {# A merge would read a whole index in its order to find the few. #}
-    {% do run_query("set local enable_mergejoin = off") %}
-    {% if key in ('session_id', 'event_id') %}
-        {# Joins in the order written: first what each relation has of the few, then what they share.
-           PostgreSQL takes a visitor's events for spread over as many pages, and would rather look
-           up each by its key. #}
-        {% do run_query("set local join_collapse_limit = 1") %}
-    {% endif %}
+    {% do plan_for_few_rows(key) %}
     {% set is_changed = key ~ " in (select " ~ key ~ " from changed_keys)" %}
     {% if key == 'event_id' %}
         {# Tables of events have an index on sessions alone. #}
@@ -89,6 +82,22 @@
             insert into {{ target }} ({{ columns }})
             select {{ columns }} from new_rows
         {% endcall %}
+    {% endif %}
+{% endmacro %}
+
+
+{% macro plan_for_few_rows(key) %}
+    {# PostgreSQL takes the rows of a visitor for spread over as many pages, and would rather read a
+       whole table than find them. But they lie together. A merge too reads a whole index, in its
+       order, and other processes only help where a core is free: each has a model of its own. #}
+    {% do run_query(
+        "set local random_page_cost = 0.3; set local enable_mergejoin = off; "
+        ~ "set local max_parallel_workers_per_gather = 0"
+    ) %}
+    {% if key in ('session_id', 'event_id') %}
+        {# Joins in the order written: first the rows of the few in each relation, then what these
+           share. Else raw events would be looked up one by one, each by its own key. #}
+        {% do run_query("set local join_collapse_limit = 1") %}
     {% endif %}
 {% endmacro %}
 
@@ -141,8 +150,8 @@
 {% macro changed_keys(key, since_load_id, target) %}
     {# The visitors, users, sessions or events to compute anew: those of new loads, and of a backfill. #}
     {% if key in ('session_id', 'event_id') %}
-        {% set keys = 'session_id, visitor_id' if key == 'session_id' else 'event_id, session_id, visitor_id' %}
-        {{ return(keys_of_differences(keys, since_load_id, target)) }}
+        {% set event = 'event_id, ' if key == 'event_id' else '' %}
+        {{ return(keys_of_differences(event ~ 'session_id, visitor_id', since_load_id, target)) }}
     {% endif %}
     {% set changes = ref('int_changed_visitors' if key == 'visitor_id' else 'int_changed_users') %}
     {% set visitors = backfilled_visitors() if var('backfill_from') is not none %}
