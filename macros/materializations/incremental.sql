@@ -234,6 +234,8 @@
     {% set only_new = modules.re.sub(
         "true /\\* follow: (\\S+) of new loads \\*/", "\\1 > " ~ todo.since_load_id, sql
     ) %}
+    {# PostgreSQL makes room beforehand for all it fears a recursion to find, up to this. #}
+    {% do run_query("set local work_mem = '16MB'") %}
     {% do make_new_rows(own_columns(target), only_new) %}
     {% do run_query(
         analysis_of_keys() ~ "; delete from " ~ target ~ " as standing using new_rows where "

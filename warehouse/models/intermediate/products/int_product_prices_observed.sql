@@ -58,6 +58,4 @@ final as (
     inner join visitors on observations.visitor_id = visitors.visitor_id
 )
 
--- The rows of a visitor lie together, for following.
 select * from final
-order by visitor_id
