@@ -19,15 +19,21 @@
     {{ of_changed("user_key", "int_changed_users", column, of) }}
 {%- endmacro %}
 
-{# The rows of the sessions that differ in what the model reads (incremental_strategy by_session). #}
-{% macro of_changed_sessions() -%}
-    {{ of_changed("session_id", none, "session_id", none) }}
+{#
+    The rows of the sessions that differ in what the model reads (incremental_strategy by_session). Of
+    a relation without sessions, as raw events are, `column` is "visitor_id": the rows of these
+    sessions' visitors, of which a join leaves those of the sessions. They are found sooner than each
+    by its own key.
+#}
+{% macro of_changed_sessions(column="session_id") -%}
+    {{ of_changed("session_id", none, column, none) }}
 {%- endmacro %}
 
 {#
-    The rows of the events that differ in what the model reads (incremental_strategy by_event). Where
-    a table of events has an index on sessions alone, `column` is "session_id": the rows of these
-    events' sessions, of which a join leaves those of the events.
+    The rows of the events that differ in what the model reads (incremental_strategy by_event). As
+    above `column` may be "visitor_id", or "session_id" where a table of events has an index on
+    sessions alone: the rows of these events' visitors or sessions, of which a join leaves those of
+    the events.
 #}
 {% macro of_changed_events(column="event_id") -%}
     {{ of_changed("event_id", none, column, none) }}

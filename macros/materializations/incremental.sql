@@ -61,8 +61,7 @@
         ~ changed_keys(key, todo.since_load_id, target)
     ) %}
     {% do run_query("analyze changed_keys") %}
-    {# A merge would read a whole index in its order to find the few. #}
-    {% do run_query("set local enable_mergejoin = off") %}
+    {% do plan_for_few_rows(key) %}
     {% set is_changed = key ~ " in (select " ~ key ~ " from changed_keys)" %}
     {% if key == 'event_id' %}
         {# Tables of events have an index on sessions alone. #}
@@ -89,10 +88,26 @@
 {% endmacro %}
 
 
+{% macro plan_for_few_rows(key) %}
+    {# PostgreSQL takes the rows of a visitor for spread over as many pages, and would rather read a
+       whole table than find them. But they lie together. A merge too reads a whole index, in its
+       order, and other processes only help where a core is free: each has a model of its own. #}
+    {% do run_query(
+        "set local random_page_cost = 0.3; set local enable_mergejoin = off; "
+        ~ "set local max_parallel_workers_per_gather = 0"
+    ) %}
+    {% if key in ('session_id', 'event_id') %}
+        {# Joins in the order written: first the rows of the few in each relation, then what these
+           share. Else raw events would be looked up one by one, each by its own key. #}
+        {% do run_query("set local join_collapse_limit = 1") %}
+    {% endif %}
+{% endmacro %}
+
+
 {% macro make_new_rows(columns, sql) %}
     {% do run_query(
         "create temporary table new_rows on commit drop as select " ~ columns
-        ~ " from (" ~ sql ~ ") as new_rows; analyze new_rows"
+        ~ " from (" ~ sql ~ ") as new_rows"
     ) %}
 {% endmacro %}
 
@@ -112,7 +127,8 @@
         ~ is_changed ~ ") as standing on " ~ matches('standing', 'new_rows', keys)
         ~ " where row(" ~ own ~ ") is distinct from row(" ~ columns_of('standing', columns) ~ ")"
     ) %}
-    {% do run_query("analyze differing_rows") %}
+    {# By these it is joined: to look at all others takes longer than what is done with it. #}
+    {% do run_query("analyze differing_rows (standing_ctid, standing_place, is_new)") %}
     {% set removal = "delete from " ~ target ~ " as standing using differing_rows "
         ~ "where standing.ctid = differing_rows.standing_ctid"
         ~ " and standing." ~ place ~ " = differing_rows.standing_place" %}
@@ -137,8 +153,8 @@
     {# The visitors, users, sessions or events to compute anew: those of new loads, and of a backfill. #}
     {% set also_changed = config.get('meta', {}).get('also_changed') %}
     {% if key in ('session_id', 'event_id') %}
-        {% set keys = 'session_id' if key == 'session_id' else 'event_id, session_id' %}
-        {{ return(keys_of_differences(keys, since_load_id, target)) }}
+        {% set event = 'event_id, ' if key == 'event_id' else '' %}
+        {{ return(keys_of_differences(event ~ 'session_id, visitor_id', since_load_id, target)) }}
     {% endif %}
     {% set changes = ref('int_changed_visitors' if key == 'visitor_id' else 'int_changed_users') %}
     {% set visitors = backfilled_visitors() if var('backfill_from') is not none %}
@@ -227,7 +243,7 @@
 
 {% macro sessions_of_recategorized_products(since_load_id, target) %}
     {# Those who came by a product that new loads may have moved to another category. #}
-    select session_id from {{ relation_named("int_session_product_steps") }}
+    select session_id, visitor_id from {{ relation_named("int_session_product_steps") }}
     where product_id in (
         select product_id from {{ relation_named("int_products_observed") }}
         group by product_id
@@ -260,9 +276,12 @@
     {% set only_new = modules.re.sub(
         "true /\\* follow: (\\S+) of new loads \\*/", "\\1 > " ~ todo.since_load_id, sql
     ) %}
+    {# PostgreSQL makes room beforehand for all it fears a recursion to find, up to this. #}
+    {% do run_query("set local work_mem = '16MB'") %}
     {% do make_new_rows(own_columns(target), only_new) %}
     {% do run_query(
-        "delete from " ~ target ~ " as standing using new_rows where " ~ is_same_key
+        analysis_of_keys() ~ "; delete from " ~ target ~ " as standing using new_rows where "
+        ~ is_same_key
     ) %}
     {% call statement('main') %}
         insert into {{ target }} ({{ own_columns(target) }})
@@ -381,7 +400,8 @@
     {% elif '"session_id"' not in columns %}
         {{ return('"visitor_id"') }}
     {% endif %}
-    {{ return('"event_id", "session_id"' if 'by_event' in strategies else '"session_id"') }}
+    {% set event = '"event_id", ' if 'by_event' in strategies else '' %}
+    {{ return(event ~ '"session_id", "visitor_id"') }}
 {% endmacro %}
 
 
@@ -398,18 +418,21 @@
     {% for column in adapter.get_columns_in_relation(target) if column.name not in keys %}
         {% do sums.append(column.quoted ~ " = standing." ~ column.quoted ~ " + new_rows." ~ column.quoted) %}
     {% endfor %}
-    {% set is_same_key = matches('standing', 'new_rows', keys) %}
     {% do make_new_rows(columns, only_differences) %}
-    {% do run_query(
-        "update " ~ target ~ " as standing set " ~ sums | join(', ') ~ " from new_rows where "
-        ~ is_same_key ~ "; "
-        ~ "delete from new_rows using " ~ target ~ " as standing where " ~ is_same_key ~ "; "
-        ~ "delete from " ~ target ~ " where row_count = 0"
-    ) %}
+    {% do run_query(analysis_of_keys()) %}
     {% call statement('main') %}
-        insert into {{ target }} ({{ columns }})
-        select {{ columns }} from new_rows where row_count <> 0
+        merge into {{ target }} as standing using new_rows on {{ matches('standing', 'new_rows', keys) }}
+        when matched and standing.row_count + new_rows.row_count = 0 then delete
+        when matched then update set {{ sums | join(', ') }}
+        when not matched and new_rows.row_count <> 0 then
+            insert ({{ columns }}) values ({{ columns_of('new_rows', columns) }})
     {% endcall %}
+{% endmacro %}
+
+
+{% macro analysis_of_keys() %}
+    {% set keys = config.require('unique_key') %}
+    {{ return("analyze new_rows (" ~ (keys if keys is string else keys | join(", ")) ~ ")") }}
 {% endmacro %}
 
 

@@ -9,7 +9,9 @@ with events as (
         utm_campaign,
         click_id
     from {{ ref("stg_raw__events") }}
-    where coalesce(utm_source, utm_medium, utm_campaign, click_id, referrer) is not null
+    where
+        coalesce(utm_source, utm_medium, utm_campaign, click_id, referrer) is not null
+        and {{ of_changed_sessions("visitor_id") }}
 ),
 
 sessionized_events as (

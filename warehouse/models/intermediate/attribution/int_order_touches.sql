@@ -10,7 +10,7 @@ with orders as (
     where {{ is_counted() }} and {{ of_changed_users() }}
 ),
 
-sessions as (
+sessions as not materialized (
     select
         session_id,
         user_key,

@@ -5,9 +5,7 @@ with events as (
         lower(event_name) as event_name,
         properties
     from {{ ref("stg_raw__events") }}
-    where
-        event_type in ('checkout_start', 'checkout_step', 'purchase')
-        and {{ of_changed_events() }}
+    where event_type in ('checkout_start', 'checkout_step', 'purchase')
 ),
 
 sessionized_events as (
@@ -20,6 +18,7 @@ sessionized_events as (
     where
         event_type in ('checkout_start', 'checkout_step', 'purchase')
         and {{ of_changed_events("session_id") }}
+        and {{ of_changed_events() }}
 ),
 
 -- Where each kind of source keeps the step: at the top, in Segment's properties, in one of
@@ -69,8 +68,8 @@ final as (
             when steps_recognized.event_type = 'checkout_step' then steps_recognized.step
             else steps_recognized.event_type
         end as step
-    from steps_recognized
-    inner join sessionized_events on steps_recognized.event_id = sessionized_events.event_id
+    from sessionized_events
+    inner join steps_recognized on sessionized_events.event_id = steps_recognized.event_id
 )
 
 select * from final

@@ -23,6 +23,7 @@ visitors as (
         visitor_id,
         is_bot
     from {{ ref("int_visitors_flagged") }}
+    where {{ of_changed_sessions("visitor_id") }}
 ),
 
 -- An event may hold a product on several lines, and is still one view of it.

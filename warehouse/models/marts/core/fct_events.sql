@@ -2,7 +2,7 @@
 with events as (
     select *
     from {{ ref("stg_raw__events") }}
-    where {{ of_changed_events() }}
+    where {{ of_changed_events("visitor_id") }}
 ),
 
 sessionized_events as (
@@ -12,7 +12,7 @@ sessionized_events as (
         session_id,
         session_event_number
     from {{ ref("int_events_sessionized") }}
-    where {{ of_changed_events("session_id") }}
+    where {{ of_changed_events("session_id") }} and {{ of_changed_events() }}
 ),
 
 visitors as (
@@ -20,6 +20,7 @@ visitors as (
         visitor_id,
         is_bot
     from {{ ref("int_visitors_flagged") }}
+    where {{ of_changed_events("visitor_id") }}
 ),
 
 final as (
