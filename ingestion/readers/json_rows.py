@@ -219,7 +219,7 @@ def _texts(values: tuple[Any, ...]) -> pa.Array:
     try:
         return pa.array(values, pa.string())
     except (pa.ArrowTypeError, pa.ArrowInvalid):  # not all of them are texts
-        return pa.array(map(as_text, values), pa.string())
+        return pa.array([v if v is None else as_text(v) for v in values], pa.string())
 
 
 # -- each line by itself -------------------------------------------------------------------------
