@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import orjson
 import pyarrow as pa
 
@@ -32,6 +33,7 @@ _SHAPE = bytes.maketrans(b"123456789[", b"000000000{")
 _LONG_NUMBER = b"0" * 19
 _TEXT = re.compile(rb'"(?:[^"\\]|\\.)*"')
 _BRACKET = re.compile(rb"[\[\]{}]")
+_NEITHER_OPENS_NOR_BREAKS = bytes(set(range(256)) - set(b"[{\n"))
 _BEFORE_OBJECT = re.compile(r",\s*(?=\{)")
 # Files of two arrays, or of lines after one, are made by putting exports together.
 _BETWEEN_ARRAYS = re.compile(r"\]\s*\[?")
@@ -39,12 +41,21 @@ DEEPEST = 200
 ELEMENTS_PER_BATCH = 5_000
 # Their objects fit the processor's cache: twice as fast as a batch at once.
 LINES_AT_ONCE = 250
+BYTES_AT_ONCE = 2**17
 
 
 def read_jsonl(split: Split, wanted: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
     reader = LineReader(split)
-    for lines in reader.batches():
-        yield from _parse(split, lines, reader.repairs, wanted)
+    decoder = _decoder(wanted)
+    for first, block in reader.blocks():
+        parsed = _Parsed(wanted)
+        for number, some in _some_lines(first, block):
+            texts = _parsed_at_once(some, decoder)
+            if texts is None:
+                parsed.add_lines(reader.lines(number, some), reader.repairs)
+            else:
+                parsed.add_texts(number, texts)
+        yield from parsed.batches(split, reader.repairs)
         yield from reader.oversize(wanted)
         reader.repairs.clear()
 
@@ -70,6 +81,14 @@ def read_json_array(split: Split, wanted: tuple[str, ...]) -> Iterator[pa.Record
     yield from _parse(split, lines, repairs, wanted)
     if long:
         yield bad_rows(split, long, wanted, issue=OVERSIZE_ROW)
+
+
+def _parse(
+    split: Split, lines: list[Line], repairs: Repairs, wanted: tuple[str, ...]
+) -> Iterator[pa.RecordBatch]:
+    parsed = _Parsed(wanted)
+    parsed.add_lines(lines, repairs)
+    yield from parsed.batches(split, repairs)
 
 
 def _elements(text: str, wanted: set[str]) -> Iterator[str]:
@@ -113,24 +132,97 @@ def _end_of_broken(text: str, start: int, known: set[str], wanted: set[str]) -> 
     return len(text)
 
 
-def _parse(
-    split: Split, lines: list[Line], repairs: Repairs, wanted: tuple[str, ...]
-) -> Iterator[pa.RecordBatch]:
-    numbers: list[int] = []
-    extra: list[str | None] = []
-    bad: list[tuple[int, str]] = []
-    texts = [pa.array([], pa.struct([(name, pa.string()) for name in wanted]))]
-    known = frozenset(wanted)
-    for start in range(0, len(lines), LINES_AT_ONCE):
-        rows = []
-        for number, row in _objects(lines[start : start + LINES_AT_ONCE], repairs, bad):
-            numbers.append(number)
-            extra.append(_taken_apart(row, known))
-            rows.append(row)
-        texts.append(pa.array(rows, texts[0].type))
-    columns = pa.concat_arrays(texts).flatten()
-    others = pa.array(extra, pa.string())
-    yield from rows_and_bad(split, wanted, numbers, columns, bad, repairs, extra=others)
+class _Parsed:
+    """The rows of some lines: their numbers, the wanted members as texts, the others as JSON."""
+
+    def __init__(self, wanted: tuple[str, ...]) -> None:
+        self._wanted = wanted
+        self._numbers: list[int] = []
+        self._texts = [pa.array([], pa.struct([(name, pa.string()) for name in wanted]))]
+        self._extra: list[str | None] = []
+        self._bad: list[tuple[int, str]] = []
+
+    def add_texts(self, first: int, texts: list[pa.Array]) -> None:
+        """Add rows by their wanted members alone; `first` is the number of the first."""
+        count = len(texts[0])
+        self._numbers += range(first, first + count)
+        self._texts.append(pa.StructArray.from_arrays(texts, fields=[*self._texts[0].type]))
+        self._extra += [None] * count
+
+    def add_lines(self, lines: list[Line], repairs: Repairs) -> None:
+        """Parse each line by itself; those that hold no object are bad."""
+        known = frozenset(self._wanted)
+        for start in range(0, len(lines), LINES_AT_ONCE):
+            rows = []
+            some = lines[start : start + LINES_AT_ONCE]
+            for number, row in _objects(some, repairs, self._bad):
+                self._numbers.append(number)
+                self._extra.append(_taken_apart(row, known))
+                rows.append(row)
+            self._texts.append(pa.array(rows, self._texts[0].type))
+
+    def batches(self, split: Split, repairs: Repairs) -> Iterator[pa.RecordBatch]:
+        """Yield the rows, and the bad lines."""
+        columns = pa.concat_arrays(self._texts).flatten()
+        extra = pa.array(self._extra, pa.string())
+        yield from rows_and_bad(
+            split, self._wanted, self._numbers, columns, self._bad, repairs, extra=extra
+        )
+
+
+# -- some lines at once --------------------------------------------------------------------------
+
+
+def _decoder(wanted: tuple[str, ...]) -> msgspec.json.Decoder[Any]:
+    """Return a decoder of objects that have wanted members alone."""
+    members = [
+        (f"member_{place}", Any, msgspec.field(name=name, default=None))
+        for place, name in enumerate(wanted)
+    ]
+    row = msgspec.defstruct("Row", members, forbid_unknown_fields=True, gc=False)
+    return msgspec.json.Decoder(row)
+
+
+def _some_lines(first: int, block: bytes) -> Iterator[tuple[int, bytes]]:
+    """Cut a block into some lines at a time, each with the number of its first line."""
+    start = 0
+    while start < len(block):
+        stop = block.find(b"\n", start + BYTES_AT_ONCE) + 1 or len(block)
+        yield first, (some := block[start:stop])
+        first += some.count(b"\n")
+        start = stop
+
+
+def _parsed_at_once(lines: bytes, decoder: msgspec.json.Decoder[Any]) -> list[pa.Array] | None:
+    """Return the members of the objects, a column each; None unless it is as good as one by one.
+
+    So it is where each line is an object with no other member, nothing is to mend, and nothing
+    nests too deep. Behind `}` no value goes on with `{`: where that is at each line's end, as many
+    objects as lines means that each line is one.
+    """
+    if len(lines) > LONGEST_ROW_BYTES or (b"\\" in lines and b"\\u0000" in lines):
+        return None
+    most_brackets = max(map(len, lines.translate(None, _NEITHER_OPENS_NOR_BREAKS).split(b"\n")))
+    if most_brackets > DEEPEST:
+        return None
+    try:
+        rows = decoder.decode_lines(lines)
+    except (ValueError, RecursionError):
+        return None
+    count = lines.count(b"\n")
+    if len(rows) != count or lines.count(b"}\n{") != count - 1:
+        return None
+    return [_texts(values) for values in zip(*map(msgspec.structs.astuple, rows), strict=True)]
+
+
+def _texts(values: tuple[Any, ...]) -> pa.Array:
+    try:
+        return pa.array(values, pa.string())
+    except (pa.ArrowTypeError, pa.ArrowInvalid):  # not all of them are texts
+        return pa.array([v if v is None else as_text(v) for v in values], pa.string())
+
+
+# -- each line by itself -------------------------------------------------------------------------
 
 
 def _objects(
